@@ -1,0 +1,51 @@
+# Brownout: `make run` runs the Robot suites, `make test` all tests. Both install what is missing first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV    ?= .venv
+BUILD   := $(CURDIR)/build
+BIN     := $(CURDIR)/$(VENV)/bin
+# A generous two workers: the suites start one emulator each, and CI has two cores.
+WORKERS ?= 2
+ENGINE  ?= qemu
+ROBOT_ARGS ?=
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help setup run test lint format firmware bench mutants clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## install Debian packages and the Python environment
+
+$(VENV)/.installed: ci/setup.sh ci/constraints.txt pyproject.toml
+	@VENV=$(VENV) ci/setup.sh
+	@touch $@
+
+firmware: setup ## build the reference firmware, versions 1.0.0 and 1.1.0
+	@$(MAKE) --no-print-directory -C firmware all-versions BUILD=$(BUILD)/firmware
+
+run: firmware ## run the Robot suites; the report is build/report/report.html
+	@ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS)
+
+test: firmware ## run every test
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+lint: setup ## run every linter and type checker
+	@ci/lint
+
+format: setup ## format Python, C and Robot sources
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+	@git ls-files 'firmware/*.c' 'firmware/*.h' | xargs $(BIN)/clang-format -i
+	@$(BIN)/robocop format robot
+
+bench: firmware ## measure; prints a table and writes build/bench/bench.json
+	@$(BIN)/python -m brownout.bench --output $(BUILD)/bench/bench.json
+
+mutants: firmware ## build each firmware mutant and check that the suites catch it
+	@$(BIN)/python robot/tests/mutants.py
+
+clean: ## remove what was built (not the environment)
+	@rm -rf $(BUILD)

@@ -1,0 +1,154 @@
+/* The kernel's vector table and handlers. Priorities: the uplink and SysTick preempt SVC and PendSV, which never preempt
+ * each other. */
+
+#include <stdint.h>
+
+#include "board.h"
+#include "clock.h"
+#include "log.h"
+#include "supervisor.h"
+#include "syscall_handler.h"
+#include "system.h"
+#include "thread.h"
+#include "uplink.h"
+
+#define WAKE_PERIOD_MS 10u
+
+#define SCB_SHPR2 (*(volatile uint32_t *)0xE000ED1Cu) /* SVC */
+#define SCB_SHPR3 (*(volatile uint32_t *)0xE000ED20u) /* PendSV, SysTick */
+#define NVIC_IPR  ((volatile uint8_t *)0xE000E400u)
+#define SCB_CFSR  (*(volatile uint32_t *)0xE000ED28u)
+
+#define PRIORITY_LOW  0xE0u
+#define PRIORITY_IRQ  0x40u
+
+#define EXC_RETURN_PSP (1u << 2)
+
+extern uint8_t __interrupt_stack_top[];
+extern uint32_t __data_load[];
+extern uint32_t __data_start[];
+extern uint32_t __data_end[];
+extern uint32_t __bss_start[];
+extern uint32_t __bss_end[];
+
+void kernel_main(void);
+void Reset_Handler(void);
+void Fault_Handler(void);
+void SVC_Handler(void);
+void PendSV_Handler(void);
+void SysTick_Handler(void);
+void Uplink_Handler(void);
+void Unexpected_Handler(void);
+void fault_dispatch(uint32_t exc_return, const struct thread_frame *frame);
+
+void Reset_Handler(void)
+{
+    uint32_t *load = __data_load;
+
+    for (uint32_t *word = __data_start; word < __data_end; word++) {
+        *word = *load++;
+    }
+    for (uint32_t *word = __bss_start; word < __bss_end; word++) {
+        *word = 0;
+    }
+    SCB_SHPR2 = PRIORITY_LOW << 24;
+    SCB_SHPR3 = (PRIORITY_LOW << 16) | (PRIORITY_IRQ << 24);
+    NVIC_IPR[BOARD_UART_UPLINK_RX_IRQ] = PRIORITY_IRQ;
+    NVIC_IPR[BOARD_UART_UPLINK_TX_IRQ] = PRIORITY_IRQ;
+    __asm volatile("cpsie i" : : : "memory");
+    kernel_main();
+}
+
+void SysTick_Handler(void)
+{
+    uint32_t now_ms;
+
+    clock_tick();
+    now_ms = clock_now_ms();
+    supervisor_tick(now_ms);
+    if (now_ms % WAKE_PERIOD_MS == 0) {
+        thread_kernel_wake();
+    }
+}
+
+void Uplink_Handler(void)
+{
+    if (uplink_interrupt()) {
+        thread_kernel_wake();
+    }
+}
+
+__attribute__((naked)) void SVC_Handler(void)
+{
+    __asm volatile("mrs r0, psp \n"
+                   "b   syscall_handler_dispatch \n");
+}
+
+__attribute__((naked)) void Fault_Handler(void)
+{
+    __asm volatile("mov r0, lr  \n"
+                   "mrs r1, psp \n"
+                   "b   fault_dispatch \n");
+}
+
+static enum supervisor_fault fault_kind(uint32_t exception)
+{
+    switch (exception) {
+    case 4:
+        return SUPERVISOR_FAULT_MEMORY;
+    case 5:
+        return SUPERVISOR_FAULT_BUS;
+    case 6:
+        return SUPERVISOR_FAULT_USAGE;
+    default:
+        return SUPERVISOR_FAULT_HARD;
+    }
+}
+
+/* The app's faults stop the app; the kernel's own stop the device with a last line for the console. */
+void fault_dispatch(uint32_t exc_return, const struct thread_frame *frame)
+{
+    uint32_t exception;
+    uint32_t control;
+    char buffer[LOG_LINE_MAX];
+    struct text text;
+
+    __asm volatile("mrs %0, ipsr" : "=r"(exception));
+    __asm volatile("mrs %0, control" : "=r"(control));
+    if ((exc_return & EXC_RETURN_PSP) != 0 && (control & 1u) != 0) {
+        SCB_CFSR = SCB_CFSR; /* write one to clear */
+        supervisor_app_stopped(fault_kind(exception));
+        return;
+    }
+    text_init(&text, buffer, sizeof(buffer));
+    text_add(&text, "kernel: fault ");
+    text_add_u32(&text, exception);
+    text_add(&text, " pc=");
+    text_add_hex32(&text, (exc_return & EXC_RETURN_PSP) != 0 ? frame->pc : 0);
+    log_text(&text);
+    system_halt();
+}
+
+void Unexpected_Handler(void)
+{
+    log_line("kernel: unexpected interrupt");
+    system_halt();
+}
+
+typedef void (*vector_t)(void);
+
+__attribute__((section(".vectors"), used)) static const vector_t vectors[16u + BOARD_CPU_INTERRUPTS] = {
+    (vector_t)__interrupt_stack_top,
+    Reset_Handler,
+    Unexpected_Handler, /* NMI */
+    Fault_Handler,      /* HardFault */
+    Fault_Handler,      /* MemManage */
+    Fault_Handler,      /* BusFault */
+    Fault_Handler,      /* UsageFault */
+    [11] = SVC_Handler,
+    [12] = Unexpected_Handler, /* DebugMonitor */
+    [14] = PendSV_Handler,
+    [15] = SysTick_Handler,
+    [16 + BOARD_UART_UPLINK_RX_IRQ] = Uplink_Handler,
+    [16 + BOARD_UART_UPLINK_TX_IRQ] = Uplink_Handler,
+};
