@@ -1,4 +1,3 @@
-#include "board.h"
 #include "clock.h"
 #include "flash_controller.h"
 #include "identity.h"
@@ -11,10 +10,8 @@
 #include "uplink.h"
 #include "version.h"
 
-/* boot leaves its packed version in a reserved word of its vector table. */
-#define BOOT_VERSION (*(const volatile uint32_t *)(BOARD_MEMORY_BOOT_ROM_BASE + 0x1Cu))
-
 extern uint8_t __kernel_stack_top[];
+extern const uint32_t __boot_version; /* a reserved word of boot's vector table */
 
 void kernel_main(void);
 
@@ -58,12 +55,12 @@ static void halt_on_error(const char *line, status_t status)
 static void kernel_thread(void)
 {
     static const struct identity *identity;
-    const struct flash *flash = flash_controller_get();
+    const struct flash *flash = &flash_controller;
 
     banner_print();
     halt_on_error("kernel: identity", identity_open(flash->array + layout_identity.offset, &identity));
     clock_init();
-    halt_on_error("kernel: uplink", uplink_init(flash, identity, BOOT_VERSION, clock_now_ms()));
+    halt_on_error("kernel: uplink", uplink_init(flash, identity, __boot_version, clock_now_ms()));
     halt_on_error("kernel: app", supervisor_start());
     kernel_loop();
 }

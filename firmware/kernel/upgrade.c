@@ -237,7 +237,8 @@ static bool offer_was_dropped(const struct upgrade *upgrade, const uint8_t diges
     struct upgrade_flag flag;
 
     upgrade_flag_read(&upgrade->flag_log, &flag);
-    return flag.state == UPGRADE_DROPPED && digest_equal(flag.manifest_digest, digest);
+    return flag.state == UPGRADE_CLEAR && flag.drop_reason != (uint32_t)STATUS_OK &&
+           digest_equal(flag.manifest_digest, digest);
 }
 
 static void offer_accept(struct upgrade *upgrade, const struct current *current, const uint8_t digest[DIGEST_SIZE],

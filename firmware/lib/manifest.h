@@ -53,7 +53,8 @@ struct manifest {
 
 /* Checks the envelope's signature, decodes it, and checks board name, ids (ascending, 1..3, no id twice), kinds and
  * regions against this board's layout (lib/layout.h), image sizes, and dependencies.
- * STATUS_MALFORMED, _BAD_SIGNATURE, _WRONG_BOARD or _DEPENDENCY otherwise; `manifest` is then undefined. */
+ * A set without a kernel is malformed. STATUS_MALFORMED, _BAD_SIGNATURE, _WRONG_BOARD or _DEPENDENCY otherwise;
+ * `manifest` is then undefined. */
 MUST_USE status_t manifest_open(const uint8_t *envelope, size_t length, const uint8_t public_key[32],
                                 struct manifest *manifest);
 

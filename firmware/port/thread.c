@@ -63,7 +63,8 @@ __attribute__((naked)) void PendSV_Handler(void)
                    : "i"(&thread_current));
 }
 
-__attribute__((naked, noreturn)) void thread_kernel_enter(uint32_t stack_top, void (*entry)(void))
+__attribute__((naked, noreturn)) void thread_kernel_enter(
+    __attribute__((unused)) uint32_t stack_top, __attribute__((unused)) void (*entry)(void))
 {
     __asm volatile("msr psp, r0     \n"
                    "mov r0, #2      \n"

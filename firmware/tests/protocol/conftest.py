@@ -1,0 +1,231 @@
+"""Builds the firmware's crypto and link libraries for the host (sanitizers) and for the emulated Cortex-M3, and talks
+to the command line that both images carry (device_vectors/commands.h)."""
+
+import hashlib
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+LIBRARY = REPOSITORY / "firmware" / "lib"
+IMAGE = REPOSITORY / "firmware" / "tests" / "device_vectors"
+CDDL = REPOSITORY / "server" / "cddl" / "wire.cddl"
+BUILD = REPOSITORY / "build" / "firmware-protocol-tests"
+
+LIBRARY_SOURCES = (
+    *("aead", "cobs", "digest", "ed25519", "key_wrap", "link", "link_frame", "link_mux", "link_session"),
+    *("noise", "random", "sha512"),
+)
+COMMAND_SOURCES = ("commands", "crypto_commands", "noise_commands", "link_commands")
+WIRE_TYPES = ("device-hello", "server-hello", "control", "upgrade-request", "upgrade-response")
+
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wmissing-prototypes")
+HOST = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+DEVICE = ("-mcpu=cortex-m3", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections")
+
+ANSWER_DEADLINE_S = 20.0
+
+Ask = Callable[[str], list[str]]
+"""One command line in, the words of the answer out (the last one is "=<status>")."""
+
+
+class CommandError(AssertionError):
+    """The program under test died, hung or did not take the line."""
+
+
+class CommandLine:
+    """A process that answers lines on stdin with lines on stdout."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        )
+        self._received = b""
+        if self._read_line("(start)") != "ready":
+            raise CommandError(f"{argv[0]} did not start with the line 'ready'")
+
+    def ask(self, line: str) -> list[str]:
+        """The words of the answer to `line`. CommandError when none comes in time."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode("ascii") + b"\n")
+        except BrokenPipeError as error:
+            raise self._died(line) from error
+        answer = self._read_line(line)
+        if "?" in answer:
+            raise CommandError(f"{line[:80]!r}: {answer}")
+        return answer.split()
+
+    def _read_line(self, line: str) -> str:
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + ANSWER_DEADLINE_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._received:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise CommandError(f"no answer to {line[:80]!r} within {ANSWER_DEADLINE_S} s")
+                data = os.read(self._process.stdout.fileno(), 65536)
+                if not data:
+                    raise self._died(line)
+                self._received += data
+        answer, _, self._received = self._received.partition(b"\n")
+        return answer.decode("ascii")
+
+    def _died(self, line: str) -> CommandError:
+        self._process.wait(timeout=ANSWER_DEADLINE_S)
+        assert self._process.stderr is not None
+        report = self._process.stderr.read().decode(errors="replace")
+        return CommandError(f"ended with {self._process.returncode} at {line[:200]!r}\n{report[-4000:]}")
+
+    def close(self) -> None:
+        """Ends the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait(timeout=ANSWER_DEADLINE_S)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _find_third_party() -> tuple[Path, Path]:
+    """Folders of monocypher.c and of zcbor's C runtime (`src`, beside `include`); fetched when missing."""
+    root = Path(os.environ.get("BROWNOUT_THIRD_PARTY", REPOSITORY / "build" / "third_party"))
+    for attempt in range(2):
+        monocypher = next(iter(sorted(root.rglob("monocypher.c"))), None)
+        zcbor = next(iter(sorted(root.rglob("src/zcbor_decode.c"))), None)
+        if monocypher is not None and zcbor is not None:
+            return monocypher.parent, zcbor.parent
+        if attempt == 0:
+            fetch = REPOSITORY / "firmware" / "tools" / "fetch_sources.py"
+            _run([sys.executable, str(fetch)])
+    pytest.fail(f"no monocypher.c and zcbor sources under {root} after fetch_sources.py ran")
+
+
+def _run(argv: list[str]) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(argv)}\n{done.stdout}{done.stderr}")
+
+
+def _tool(name: str) -> str:
+    """A program of this Python environment or of PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} not found: `make setup` installs it")
+    return found
+
+
+def _compile(into: Path, compiler: str, flags: tuple[str, ...], mains: tuple[str, ...]) -> list[str]:
+    """Objects of the libraries, the command line and `mains`; third-party and generated code with its own flags."""
+    monocypher, zcbor = _find_third_party()
+    generated = into / "gen"
+    generated.mkdir()
+    header = ["--oc", str(generated / "wire.c"), "--oh", str(generated / "wire.h")]
+    types = ["--oht", str(generated / "wire_types.h")]
+    _run([_tool("zcbor"), "code", "-c", str(CDDL), "-d", "-e", "-t", *WIRE_TYPES, *header, *types])
+    foreign = [*monocypher.glob("monocypher.c"), *zcbor.glob("zcbor_[cde]*.c"), *generated.glob("*.c")]
+    own = [LIBRARY / f"{name}.c" for name in LIBRARY_SOURCES]
+    own += [IMAGE / f"{name}.c" for name in (*COMMAND_SOURCES, *mains)]
+    system = [item for path in (monocypher, zcbor.parent / "include", generated) for item in ("-isystem", str(path))]
+    common = [compiler, *flags, "-std=c11", "-DZCBOR_CANONICAL", f"-I{LIBRARY}", f"-I{IMAGE}", *system, "-c"]
+    objects = []
+    for source in (*foreign, *own):
+        target = into / f"{source.stem}.o"
+        strict = STRICT if source in own else ()
+        _run([*common, *strict, str(source), "-o", str(target)])
+        objects.append(str(target))
+    return objects
+
+
+def _fingerprint(flags: tuple[str, ...]) -> str:
+    """Changes with anything that goes into a build of this repository."""
+    digest = hashlib.sha256(repr((flags, STRICT)).encode())
+    inputs = [*LIBRARY.glob("*.[ch]"), *IMAGE.iterdir(), CDDL, Path(__file__)]
+    for path in sorted(inputs):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cached(name: str, flags: tuple[str, ...], build: Callable[[Path], None]) -> Path:
+    """The folder of a finished build. Parallel test workers may race to make it: the first one to finish wins."""
+    finished = BUILD / f"{name}-{_fingerprint(flags)}"
+    if not finished.exists():
+        BUILD.mkdir(parents=True, exist_ok=True)
+        working = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILD))
+        try:
+            build(working)
+            try:
+                working.rename(finished)
+            except OSError:
+                if not finished.exists():
+                    raise
+        finally:
+            shutil.rmtree(working, ignore_errors=True)
+    return finished
+
+
+@pytest.fixture(scope="session")
+def host_program() -> Path:
+    """The command line for the host, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+
+    def build(into: Path) -> None:
+        objects = _compile(into, "gcc", HOST, ("host_main",))
+        _run(["gcc", *HOST, *objects, "-o", str(into / "commands")])
+
+    return _cached("host", HOST, build) / "commands"
+
+
+@pytest.fixture(scope="session")
+def device_image() -> Path:
+    """The command line for the emulated board."""
+
+    def build(into: Path) -> None:
+        objects = _compile(into, "arm-none-eabi-gcc", (*DEVICE, "-fstack-usage"), ("device_main",))
+        script = ["-nostartfiles", "-T", str(IMAGE / "device.ld"), "-Wl,--gc-sections"]
+        _run(["arm-none-eabi-gcc", *DEVICE, *objects, *script, "-o", str(into / "vectors.elf")])
+
+    return _cached("device", DEVICE, build) / "vectors.elf"
+
+
+@pytest.fixture(scope="session")
+def start_host(host_program: Path) -> Iterator[Callable[[], Ask]]:
+    """Starts host programs; all end with the session."""
+    with ExitStack() as stack:
+
+        def start() -> Ask:
+            program = CommandLine([str(host_program)])
+            stack.callback(program.close)
+            return program.ask
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def host(start_host: Callable[[], Ask]) -> Ask:
+    """The libraries on the host."""
+    return start_host()
+
+
+@pytest.fixture(scope="session")
+def device(device_image: Path) -> Iterator[Ask]:
+    """The libraries on an emulated Cortex-M3."""
+    machine = ["-machine", "mps2-an385", "-nodefaults", "-display", "none", "-serial", "stdio"]
+    program = CommandLine([_tool("qemu-system-arm"), *machine, "-kernel", str(device_image)])
+    yield program.ask
+    program.close()
+
+
+@pytest.fixture(params=["host", pytest.param("device", marks=pytest.mark.emulator)])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """The libraries where the published vectors are checked: on the host and on the emulated device."""
+    found: Ask = request.getfixturevalue(request.param)
+    return found
