@@ -1,0 +1,1 @@
+"""fieldlink: the wire protocol, upgrade server and command line for devices in the field."""

@@ -1,0 +1,117 @@
+"""What a gateway tells its observers."""
+
+import re
+from dataclasses import dataclass, fields
+
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOnline:
+    """A device has proved itself on a new session."""
+
+    device_id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOffline:
+    """That session is over."""
+
+    device_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeRejected:
+    """A handshake got no answer."""
+
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReceived:
+    """A device told what it runs. Sequences are None for "nothing valid" and "nothing published"."""
+
+    device_id: str
+    boot_version: int
+    installed_sequence: int | None
+    current_sequence: int | None
+    wanted: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRequested:
+    """A module starts to travel, from `first_chunk` on."""
+
+    device_id: str
+    sequence: int
+    module_id: int
+    first_chunk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleServed:
+    """The last piece of a module was handed to the link."""
+
+    device_id: str
+    sequence: int
+    module_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRefused:
+    """A request was refused; codes in PROTOCOL.md, section 4."""
+
+    device_id: str
+    module_id: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReceived:
+    """A device reported; codes in PROTOCOL.md, section 4."""
+
+    device_id: str
+    sequence: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryReceived:
+    """A message on the application channel."""
+
+    device_id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFault:
+    """The store could not answer a device."""
+
+    device_id: str
+    reason: str
+
+
+GatewayEvent = (
+    DeviceOnline
+    | DeviceOffline
+    | HandshakeRejected
+    | CheckReceived
+    | ModuleRequested
+    | ModuleServed
+    | FetchRefused
+    | ReportReceived
+    | TelemetryReceived
+    | StoreFault
+)
+
+
+def event_to_dict(event: GatewayEvent) -> dict[str, object]:
+    """JSON-ready form: `event` names the kind in snake case, bytes are hex."""
+    values: dict[str, object] = {"event": _WORD.sub("_", type(event).__name__).lower()}
+    for item in fields(event):
+        value = getattr(event, item.name)
+        values[item.name] = value.hex() if isinstance(value, bytes) else value
+    return values

@@ -1,0 +1,7 @@
+"""Helpers for tests: both ends of a link in one process, and a simulated device. Not used by the product."""
+
+from fieldlink.testing.client import Installed, UpgradeClient
+from fieldlink.testing.device import SimulatedDevice
+from fieldlink.testing.pair import ConnectionPair
+
+__all__ = ["ConnectionPair", "Installed", "SimulatedDevice", "UpgradeClient"]
