@@ -1,0 +1,37 @@
+"""Boards as data: `platform/<board>/board.toml`, its checks, and what is generated from it."""
+
+from brownout.board.export import FORMATS, export_board
+from brownout.board.loader import find_platform, list_boards, load_board, load_board_file
+from brownout.board.model import (
+    Board,
+    Controller,
+    Cpu,
+    Engines,
+    FlashSettings,
+    Memory,
+    Module,
+    QemuSettings,
+    Region,
+    Uart,
+)
+from brownout.board.validate import board_problems
+
+__all__ = [
+    "FORMATS",
+    "Board",
+    "Controller",
+    "Cpu",
+    "Engines",
+    "FlashSettings",
+    "Memory",
+    "Module",
+    "QemuSettings",
+    "Region",
+    "Uart",
+    "board_problems",
+    "export_board",
+    "find_platform",
+    "list_boards",
+    "load_board",
+    "load_board_file",
+]

@@ -1,0 +1,118 @@
+"""`brownout board`: look at boards, check them, generate files from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from brownout.board import FORMATS, Board, board_problems, export_board, list_boards, load_board
+from brownout.cli.options import json_option, platform_option
+from brownout.errors import BoardError
+from brownout.files import write_if_changed
+from brownout.settings import load_settings
+
+
+@click.group("board")
+def board_group() -> None:
+    """List, show, check and export boards.
+
+    \b
+    Examples:
+      brownout board show mps2-an385
+      brownout board check platform/my-board/board.toml
+      brownout board export mps2-an385 --format linker --output build/memory.ld
+    """
+
+
+@board_group.command("list")
+@platform_option
+@json_option
+def list_command(platform: Path | None, as_json: bool) -> None:
+    """List the boards."""
+    boards = [load_board(name, platform) for name in list_boards(platform)]
+    if as_json:
+        entries = [{"name": board.name, "description": board.description} for board in boards]
+        print(json.dumps(entries, indent=2))
+        return
+    for board in boards:
+        print(f"{board.name:<20} {board.description}")
+
+
+@board_group.command("show")
+@click.argument("name")
+@platform_option
+@json_option
+def show_command(name: str, platform: Path | None, as_json: bool) -> None:
+    """Show what board NAME consists of."""
+    board = load_board(name, platform)
+    print(json.dumps(dataclasses.asdict(board), indent=2) if as_json else _describe(board))
+
+
+@board_group.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check_command(file: Path, as_json: bool) -> int:
+    """Check the board file FILE; every problem is one line."""
+    problems = board_problems(load_settings(file, Board))
+    if as_json:
+        print(json.dumps({"file": str(file), "problems": problems}, indent=2))
+    elif problems:
+        for problem in problems:
+            click.echo(f"{file}: {problem}", err=True)
+    else:
+        print(f"{file}: ok")
+    return 2 if problems else 0
+
+
+@board_group.command("export")
+@click.argument("name")
+@click.option(
+    "--format", "export_format", type=click.Choice(list(FORMATS)), required=True, help="Kind of file."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="File to write (default: standard output).")
+@platform_option
+def export_command(name: str, export_format: str, output: Path | None, platform: Path | None) -> None:
+    """Generate a file from board NAME.
+
+    The file is written whole or not at all, and not touched when its content is already right.
+    """
+    text = export_board(load_board(name, platform), export_format)
+    if output is None:
+        print(text, end="")
+        return
+    if not output.parent.is_dir():
+        raise BoardError(f"{output}: its folder does not exist: create {output.parent} first")
+    write_if_changed(output, text.encode())
+
+
+def _describe(board: Board) -> str:
+    flash = board.flash
+    lines = [
+        f"{board.name}: {board.description}",
+        f"cpu        {board.cpu.core}, {board.cpu.clock_hz / 1e6:g} MHz, {board.cpu.interrupts} interrupts",
+        f"flash      {flash.base:#010x}, {flash.size // 1024} KiB, sector {flash.sector_size}, "
+        f"write unit {flash.write_unit}, program buffer {flash.program_buffer}"
+        + (", write once" if flash.write_once else ""),
+    ]
+    lines += [
+        f"memory     {memory.base:#010x}  {memory.size // 1024:>5} KiB  {memory.kind:<4} {name}"
+        for name, memory in board.memory.items()
+    ]
+    lines += [
+        f"region     {flash.base + region.offset:#010x}  {region.size // 1024:>5} KiB       {name}"
+        for name, region in flash.regions.items()
+    ]
+    lines += [
+        f"uart       {uart.base:#010x}  {uart.index:>5}            {name}"
+        for name, uart in board.uart.items()
+    ]
+    lines += [
+        f"module     {module.id}  {module.region} (staged in {module.staged_region}), kind {module.kind}"
+        for module in board.modules.values()
+    ]
+    engines = [name for name, settings in dataclasses.asdict(board.engine).items() if settings is not None]
+    lines.append(f"engines    {', '.join(engines) or 'none'}")
+    return "\n".join(lines)

@@ -1,0 +1,237 @@
+"""The device under test: a board on an engine, its console, its modem, and the evidence of what happened."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+import pexpect
+
+from brownout.console import Console
+from brownout.engines.base import PowerState
+from brownout.engines.factory import create_engine
+from brownout.errors import BrownoutError, CutNotFired, DeadlineError, StateError
+from brownout.files import write_atomic
+from brownout.power import ArmedCut, Cut, FiredCut, Replay, parse_cut
+from brownout.uplink import Modem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from brownout.board import Board
+    from brownout.engines.base import Engine
+    from brownout.flash import Snapshot
+    from brownout.power import Condition
+
+_POLL_S: Final = 0.25
+_SHOWN_LINES: Final = 3
+
+
+class Device:
+    """Use it as a context manager: leaving it takes the power and gives everything back.
+
+    `seed` decides everything random; without one it is drawn, and `replay` says which. `conditions` are the
+    names that cuts may use with at= and after= (for the reference firmware: brownout.reference.CONDITIONS).
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        boot: Path,
+        *,
+        engine: str = "qemu",
+        seed: int | None = None,
+        conditions: Mapping[str, Condition] | None = None,
+    ) -> None:
+        """Prepare without power, the flash all erased. Raises EngineError, ElfError."""
+        self.board: Final = board
+        self.conditions: Final = dict(conditions or {})
+        self._seed = Replay.new_seed() if seed is None else seed
+        self.engine: Final[Engine] = create_engine(engine, board, boot, seed=self._seed)
+        self.flash: Final = self.engine.flash
+        self.console: Final = Console()
+        self.engine.add_listener(self.console)
+        self.modem: Modem | None = None
+        self._armed: ArmedCut | None = None
+        self._cuts: list[ArmedCut] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- setting up ----------------------------------------------------------------------------------------
+
+    def load(self, image: bytes, offset: int = 0) -> None:
+        """Put `image` into the flash as a factory's programmer does.
+
+        Raises StateError while the power is on.
+        """
+        self.flash.load(offset, image)
+
+    def attach_uplink(self, server: tuple[str, int], *, capture: bool = False) -> Modem:
+        """Connect the board's uplink UART with `server` (host, port).
+
+        Raises StateError when it is on or connected.
+        """
+        if self.modem is not None or self.engine.state is PowerState.ON:
+            raise StateError("attach_uplink: a modem is attached once, before power_on()")
+        self.modem = Modem(server, capture=capture)
+        self.engine.add_listener(self.modem)
+        return self.modem
+
+    def snapshot(self) -> Snapshot:
+        """State of the flash, to come back to. Raises StateError while the power is on."""
+        return self.flash.snapshot()
+
+    def restore(self, snapshot: Snapshot, *, seed: int | None = None) -> None:
+        """Take the power, go back to `snapshot`, forget the cuts so far."""
+        self.cut_power()
+        self.disarm_cut()
+        self.flash.restore(snapshot, seed=seed)
+        self._seed = self.flash.model.seed
+        self._cuts.clear()
+
+    def close(self) -> None:
+        """Take the power and give everything back; later calls do nothing."""
+        try:
+            self.engine.close()
+        finally:
+            self.console.close()
+            if self.modem is not None:
+                self.modem.close()
+
+    # -- power ---------------------------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        """Give power. What the console had not matched yet is forgotten. Raises StateError, EngineError."""
+        self.engine.on()
+
+    def cut_power(self) -> None:
+        """Take the power now, wherever the firmware is."""
+        self.engine.cut()
+
+    def power_cycle(self) -> None:
+        """cut_power(), then power_on()."""
+        self.cut_power()
+        self.power_on()
+
+    def arm_cut(self, cut: Cut | str) -> ArmedCut:
+        """Arm a power cut, given as a Cut or as its text (brownout.power). Raises StateError, ReplayError."""
+        armed = self.flash.arm(parse_cut(cut) if isinstance(cut, str) else cut, self.conditions)
+        self._armed = armed
+        self._cuts.append(armed)
+        return armed
+
+    def disarm_cut(self) -> None:
+        """Take back a cut that has not fired."""
+        waiting = self.flash.gate.disarm()
+        if waiting is not None and waiting in self._cuts:
+            self._cuts.remove(waiting)
+        self._armed = None
+
+    def wait_for_cut(self, timeout: float = 30.0) -> FiredCut:
+        """Wait until the armed cut has fired and the power is off.
+
+        Raises CutNotFired, EngineError when the emulator ended by itself, StateError when no cut was armed.
+        """
+        armed = self._armed
+        if armed is None:
+            raise StateError("wait_for_cut: no cut is armed; arm_cut() first")
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return armed.wait(max(0.0, min(_POLL_S, left)))
+            except CutNotFired as error:
+                self.engine.raise_for_failure()
+                if left <= _POLL_S:
+                    raise CutNotFired(f"{error}; waited {timeout:g} s; {self._where()}") from None
+
+    # -- watching ------------------------------------------------------------------------------------------
+
+    def wait_for_line(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+        """Wait until the console shows text that matches the regular expression `pattern`.
+
+        Text that was matched before, or that came before the last power-on, does not count. Raises
+        DeadlineError with the last lines of the log, and EngineError when the emulator ended by itself.
+        """
+        wanted = re.compile(pattern)
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            found = self.console.spawn.expect([wanted, pexpect.TIMEOUT], timeout=max(0.0, min(_POLL_S, left)))
+            if found == 0:
+                match: re.Match[str] = self.console.spawn.match
+                return match
+            self.engine.raise_for_failure()
+            if left <= _POLL_S:
+                raise DeadlineError(
+                    f"console: no text like '{pattern}' within {timeout:g} s; {self._where()}"
+                )
+
+    def check(self) -> None:
+        """Raise when the firmware broke a rule of the flash (oracle 5), or the emulator died."""
+        self.engine.raise_for_failure()
+        self.flash.checkpoint()
+        self.flash.model.raise_for_violations()
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """Read the running device's memory. Raises StateError, EngineError."""
+        return self.engine.read_memory(address, size)
+
+    @property
+    def seed(self) -> int:
+        """Where everything random comes from."""
+        return self._seed
+
+    @property
+    def replay(self) -> Replay:
+        """What it takes to do this run again: seed and cuts so far."""
+        return Replay(
+            board=self.board.name,
+            engine=self.engine.name,
+            seed=self._seed,
+            cuts=tuple(armed.cut for armed in self._cuts),
+        )
+
+    def save_evidence(self, folder: Path) -> None:
+        """Write uart.log, flash.bin, operations.jsonl, replay.txt, engine.txt and, if captured, link.jsonl.
+
+        Raises BrownoutError when the folder cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BrownoutError(f"{folder}: cannot be made for evidence ({error.strerror})") from error
+        write_atomic(folder / "uart.log", self.console.log_text().encode())
+        write_atomic(folder / "flash.bin", self.flash.image())
+        self.flash.save_log(folder / "operations.jsonl")
+        write_atomic(folder / "replay.txt", self._replay_text().encode())
+        write_atomic(folder / "engine.txt", self.engine.diagnostics.encode())
+        if self.modem is not None and self.modem.captured:
+            self.modem.save_capture(folder / "link.jsonl")
+
+    def _replay_text(self) -> str:
+        lines = [f"replay {self.replay}"]
+        for armed in self._cuts:
+            fired = armed.fired
+            if fired is None:
+                lines.append(f"cut {armed.cut}: did not fire")
+            else:
+                lines.append(
+                    f"cut {armed.cut}: fired in session {fired.session} at operation {fired.ordinal} of it "
+                    f"({fired.sequence} in all)"
+                )
+        return "".join(f"{line}\n" for line in lines)
+
+    def _where(self) -> str:
+        lines = [line.text for line in self.console.lines()[-_SHOWN_LINES:]]
+        shown = " | ".join(lines) or "nothing"
+        return f"power {self.engine.state.value}; last on the console: {shown}; {self.replay}"

@@ -1,0 +1,318 @@
+"""Power over a QEMU process: on starts one, a cut kills it, a reset replaces it, the flash stays."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from brownout.elf import load_elf
+from brownout.engines.base import PowerEvent, PowerEventKind, PowerListener, PowerState
+from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
+from brownout.engines.qemu.memory import SharedMemory
+from brownout.engines.qemu.process import Fill, Machine, QemuProcess
+from brownout.errors import BrownoutError, DeadlineError, EngineError, StateError
+from brownout.flash import seeded_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from brownout.board import Board
+
+_log = logging.getLogger(__name__)
+
+_END_TIMEOUT_S = 20.0
+_DOORBELL_CHUNK = 64
+
+
+def find_qemu() -> str:
+    """Path of QEMU: BROWNOUT_QEMU, else qemu-system-arm on PATH. Raises EngineError."""
+    wanted = os.environ.get("BROWNOUT_QEMU", "qemu-system-arm")
+    found = shutil.which(wanted)
+    if found is None:
+        raise EngineError(
+            f"{wanted}: not found: apt install qemu-system-arm, or set BROWNOUT_QEMU to its path"
+        )
+    return found
+
+
+class QemuEngine:
+    """Runs `boot` (an ELF file for the board's ROM) on QEMU.
+
+    Each power-on and each reset is a new process on the same flash. At power-on unstable flash bits are drawn
+    anew; at a reset they are not. RAM holds seeded garbage after both: a real chip's RAM survives a reset,
+    QEMU's process does not, and firmware must not count on either.
+    """
+
+    name = "qemu"
+
+    def __init__(self, board: Board, boot: Path, *, seed: int, extra: tuple[str, ...] = ()) -> None:
+        """Prepare, without power. `extra` is added to QEMU's command line. Raises EngineError, ElfError."""
+        settings = board.engine.qemu
+        if settings is None:
+            raise EngineError(f"board '{board.name}' has no [engine.qemu]: choose another engine")
+        self._board = board
+        self._rom = _rom_fills(board, boot)
+        program = find_qemu()
+        self._memory = SharedMemory("flash", settings.backend_size)
+        view = memoryview(self._memory.map)
+        array = board.flash.base - settings.backend_base
+        block = board.flash.controller.command_block - settings.backend_base
+        self.flash = FlashController(
+            board.flash,
+            seed,
+            array=view[array : array + board.flash.size],
+            block=view[block : block + BLOCK_SIZE],
+        )
+        view.release()
+        self._machine = Machine(program=program, board=board, flash=self._memory, extra=extra)
+        self._listeners: list[PowerListener] = []
+        self._changed = threading.Condition()
+        self._process: QemuProcess | None = None
+        self._server: threading.Thread | None = None
+        self._state = PowerState.OFF
+        self._cutting = False
+        self._failure: EngineError | None = None
+        self._resets = 0
+        self._diagnostics: list[str] = []
+        self._closed = False
+
+    # -- what it is ------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> PowerState:
+        """Whether the board has power."""
+        return self._state
+
+    @property
+    def resets(self) -> int:
+        """Resets of the processor in this power session."""
+        return self._resets
+
+    @property
+    def process_id(self) -> int | None:
+        """Process id of the running QEMU."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    @property
+    def diagnostics(self) -> str:
+        """What all QEMU processes printed, in order."""
+        process = self._process
+        running = process.output if process is not None else ""
+        return "".join([*self._diagnostics, running])
+
+    def add_listener(self, listener: PowerListener) -> None:
+        """Tell `listener` about every change of power from now on."""
+        self._listeners.append(listener)
+
+    def raise_for_failure(self) -> None:
+        """Raise EngineError when QEMU ended by itself since the last on()."""
+        if self._failure is not None:
+            raise EngineError(str(self._failure)) from self._failure
+
+    # -- power -----------------------------------------------------------------------------------------
+
+    def on(self) -> None:
+        """Start QEMU, tell the listeners, let the processor run. Raises StateError, EngineError."""
+        with self._changed:
+            if self._closed or self._state is PowerState.ON:
+                raise StateError(
+                    "power on: the engine is closed" if self._closed else "power on: it is on; cut it first"
+                )
+            self._failure = None
+            self._cutting = False
+            self._resets = 0
+            self.flash.power_on()
+            self._state = PowerState.ON
+        # In a thread that stays as long as the power: QEMU ends with the thread that started it, and a Ctrl-C
+        # can interrupt the caller anywhere, but must not leave half a start.
+        started: Future[None] = Future()
+        threading.Thread(target=self._keep, args=(started,), name="brownout-qemu-keeper", daemon=True).start()
+        started.result()
+
+    def cut(self) -> None:
+        """Kill QEMU; on return the power is off. Raises DeadlineError when the process does not end."""
+        with self._changed:
+            if self._state is PowerState.OFF:
+                return
+            self._kill()
+        self._wait_state_off(_END_TIMEOUT_S)
+
+    def cycle(self) -> None:
+        """cut(), then on()."""
+        self.cut()
+        self.on()
+
+    def wait_off(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until the power is off. Raises DeadlineError, EngineError."""
+        self._wait_state_off(timeout)
+        self.raise_for_failure()
+
+    def wait_state(self, state: PowerState, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for `state`; tells whether it is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._state is state, timeout)
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """Read physical memory while the power is on. Raises StateError, EngineError."""
+        process = self._process
+        if process is None:
+            raise StateError(f"read of memory at {address:#x}: the power is off")
+        return process.read_memory(address, size)
+
+    def close(self) -> None:
+        """Cut the power and give everything back; later calls do nothing."""
+        if self._closed:
+            return
+        self.cut()
+        with self._changed:
+            self._closed = True
+        self.flash.release()
+        self._memory.close()
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _wait_state_off(self, timeout: float) -> None:
+        if not self.wait_state(PowerState.OFF, timeout):
+            raise DeadlineError(f"power off: still on after {timeout:g} s")
+
+    def _kill(self) -> None:
+        """Order the end; the keeper completes it. The caller holds the lock."""
+        self._cutting = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _start(self, kind: PowerEventKind) -> QemuProcess:
+        process = QemuProcess(self._machine, (*self._rom, *self._garbage()))
+        with self._changed:
+            self._process = process
+            if self._cutting:
+                process.kill()
+        try:
+            taken = self._announce(kind, process)
+            self._server = threading.Thread(
+                target=self._serve, args=(process,), name="brownout-doorbell", daemon=True
+            )
+            self._server.start()
+            process.go(taken)
+        except BaseException:
+            if not self._cutting:
+                process.kill()
+                process.wait()
+                self._retire(process)
+                raise
+            _log.debug("cut while starting", exc_info=True)
+        return process
+
+    def _serve(self, process: QemuProcess) -> None:
+        """Doorbell thread: each byte is one flash command."""
+        ring, receive = self.flash.ring, process.doorbell.recv
+        try:
+            while data := receive(_DOORBELL_CHUNK):
+                for _ in data:
+                    if ring() is Ring.POWER_LOST:
+                        process.kill()  # first of all: the firmware must not get any further
+                        with self._changed:
+                            self._kill()
+                        return
+        except OSError as error:
+            _log.debug("doorbell ended: %s", error)
+        except Exception as error:
+            _log.exception("flash controller failed")
+            with self._changed:
+                self._failure = EngineError(f"flash controller failed: {type(error).__name__}: {error}")
+                self._kill()
+
+    def _keep(self, started: Future[None]) -> None:
+        """Keeper thread: one power session from its start to its end."""
+        try:
+            process = self._start(PowerEventKind.ON)
+        except BaseException as error:
+            self._finish(PowerEventKind.DIED)
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        try:
+            self._follow(process)
+        except BrownoutError as error:
+            self._failure = EngineError(f"restart after a reset of the processor failed: {error}")
+        except Exception as error:
+            _log.exception("power session failed")
+            self._failure = EngineError(f"power session failed: {type(error).__name__}: {error}")
+        finally:
+            self._finish(PowerEventKind.CUT if self._failure is None else PowerEventKind.DIED)
+
+    def _follow(self, process: QemuProcess) -> None:
+        """Wait for the process, and for the one that replaces it after a reset, until the power is gone."""
+        while True:
+            reason = process.wait()
+            end = process.describe_end()
+            self._retire(process)
+            with self._changed:
+                if self._cutting:
+                    return
+                if reason != "guest-reset":
+                    self._failure = EngineError(f"QEMU ended by itself: {end}")
+                    return
+            self._resets += 1
+            self.flash.reset(self._resets)
+            process = self._start(PowerEventKind.RESET)
+
+    def _retire(self, process: QemuProcess) -> None:
+        """Forget a process that has ended. A command that it still rang for is carried out first."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.join(_END_TIMEOUT_S)
+        with self._changed:
+            self._process = None
+            self._diagnostics.append(process.finish())
+
+    def _finish(self, kind: PowerEventKind) -> None:
+        try:
+            self.flash.power_off()
+            self._announce(kind, None)
+        except Exception as error:
+            _log.exception("end of a power session")
+            if self._failure is None:
+                self._failure = EngineError(f"end of a power session: {type(error).__name__}: {error}")
+        with self._changed:
+            self._state = PowerState.OFF
+            self._changed.notify_all()
+        self.flash.announce_cut()
+
+    def _announce(self, kind: PowerEventKind, process: QemuProcess | None) -> frozenset[str]:
+        """Tell all listeners; the UART roles whose ports they opened."""
+        ports = process.ports if process is not None else {}
+        event = PowerEvent(kind=kind, session=self.flash.model.session, ports=ports)
+        for listener in self._listeners:
+            listener.power_changed(event)
+        return frozenset(event.taken)
+
+    def _garbage(self) -> tuple[Fill, ...]:
+        model = self.flash.model
+        return tuple(
+            Fill(
+                address=memory.base,
+                data=seeded_bytes(model.seed, memory.size, "ram", name, model.session, self._resets),
+            )
+            for name, memory in self._board.memory.items()
+            if memory.kind == "ram"
+        )
+
+
+def _rom_fills(board: Board, boot: Path) -> tuple[Fill, ...]:
+    roms = [(name, memory) for name, memory in board.memory.items() if memory.kind == "rom"]
+    if len(roms) != 1:
+        raise EngineError(
+            f"board '{board.name}': has {len(roms)} memories of kind rom, expected 1 for {boot}"
+        )
+    name, rom = roms[0]
+    data = load_elf(boot).flat(rom.base, rom.size, f"memory.{name}")
+    return (Fill(address=rom.base, data=data),)
+
+
+__all__ = ["QemuEngine", "find_qemu"]

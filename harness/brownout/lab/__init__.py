@@ -1,0 +1,23 @@
+"""A whole installation on one machine: upgrade server, releases, and devices on an engine, joined.
+
+The Robot suites, the benchmark and the mutants stand on this; it holds no test of its own.
+"""
+
+from brownout.lab.firmware import FirmwareBuild, FirmwareBuilds
+from brownout.lab.lab import Lab
+from brownout.lab.releases import ReleaseDesk
+from brownout.lab.server import LabServer, TimedEvent
+from brownout.lab.telemetry import Telemetry, decode_telemetry
+from brownout.lab.unit import Unit
+
+__all__ = [
+    "FirmwareBuild",
+    "FirmwareBuilds",
+    "Lab",
+    "LabServer",
+    "ReleaseDesk",
+    "Telemetry",
+    "TimedEvent",
+    "Unit",
+    "decode_telemetry",
+]

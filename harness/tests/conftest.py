@@ -1,0 +1,65 @@
+"""Fixtures for the harness's tests: the board, the probe firmware, devices that are always closed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from brownout.board import Board, load_board
+from brownout.device import Device
+from brownout.reference import reference_conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCES = Path(__file__).parent / "firmware"
+GCC = ["arm-none-eabi-gcc", "-mcpu=cortex-m3", "-mthumb", "-std=c11", "-Os", "-nostdlib", "-ffreestanding"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wmissing-prototypes", "-Wl,--fatal-warnings"]
+
+
+class ProbeFactory(Protocol):
+    """Makes a device with the probe firmware, without power."""
+
+    def __call__(self, *, seed: int = 1) -> Device: ...
+
+
+def link_probe(output: Path, script: str) -> Path:
+    """Build the probe firmware with the text of a linker script."""
+    linker = output.with_suffix(".ld")
+    linker.write_text(script)
+    subprocess.run(
+        [*GCC, *WARNINGS, "-T", str(linker), str(SOURCES / "probe.c"), "-o", str(output)], check=True
+    )
+    return output
+
+
+@pytest.fixture(scope="session")
+def board() -> Board:
+    return load_board("mps2-an385")
+
+
+@pytest.fixture(scope="session")
+def probe_script() -> str:
+    return (SOURCES / "probe.ld").read_text()
+
+
+@pytest.fixture(scope="session")
+def probe_elf(tmp_path_factory: pytest.TempPathFactory, probe_script: str) -> Path:
+    return link_probe(tmp_path_factory.mktemp("probe") / "probe.elf", probe_script)
+
+
+@pytest.fixture
+def probe(board: Board, probe_elf: Path) -> Iterator[ProbeFactory]:
+    devices: list[Device] = []
+
+    def make(*, seed: int = 1) -> Device:
+        device = Device(board, probe_elf, seed=seed, conditions=reference_conditions(board))
+        devices.append(device)
+        return device
+
+    yield make
+    for device in devices:
+        device.close()
