@@ -1,0 +1,60 @@
+"""Shared by the keyword libraries: the lab of the running suite, and its evidence."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from robot.api import logger
+
+from brownout.errors import StateError
+from brownout.lab import Lab, Unit
+
+
+class LabHolder:
+    """The lab that the keywords of a suite work on."""
+
+    def __init__(self) -> None:
+        self._lab: Lab | None = None
+        self._folder: Path | None = None
+        self.mark = 0
+        """Place in the server's events from which keywords look: where the last release was published."""
+
+    @property
+    def lab(self) -> Lab:
+        """The running lab. Raises StateError when none was started."""
+        if self._lab is None:
+            raise StateError("no lab is running: use 'Start Lab' in the setup")
+        return self._lab
+
+    def start(self, engine: str, seed: int | None) -> Lab:
+        """Make a lab in a folder of its own."""
+        self.stop()
+        self.mark = 0
+        self._folder = Path(tempfile.mkdtemp(prefix="brownout-lab-"))
+        self._lab = Lab(self._folder, engine=engine, seed=seed)
+        logger.info(f"lab with seed {self._lab.seed} on engine {engine}")
+        return self._lab
+
+    def stop(self) -> None:
+        """Take the lab down; nothing happens when there is none."""
+        lab, folder = self._lab, self._folder
+        self._lab = self._folder = None
+        try:
+            if lab is not None:
+                lab.close()
+        finally:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def unit(self, device_id: str) -> Unit:
+        """A device of the lab by its id. Raises StateError."""
+        units = self.lab.units
+        if device_id not in units:
+            raise StateError(f"no device '{device_id}' in the lab; it has {', '.join(units) or 'none'}")
+        return units[device_id]
+
+
+HOLDER = LabHolder()
+"""One lab a Robot process: all keyword libraries of a suite work on it."""
