@@ -9,6 +9,8 @@ BIN     := $(CURDIR)/$(VENV)/bin
 # A generous two workers: the suites start one emulator each, and CI has two cores.
 WORKERS ?= 2
 ENGINE  ?= qemu
+# The factory's version and the one that suites upgrade to.
+VERSIONS := 1.0.0 1.1.0
 ROBOT_ARGS ?=
 
 export PATH := $(BIN):$(PATH)
@@ -24,8 +26,11 @@ $(VENV)/.installed: ci/setup.sh ci/constraints.txt pyproject.toml
 	@VENV=$(VENV) ci/setup.sh
 	@touch $@
 
-firmware: setup ## build the reference firmware, versions 1.0.0 and 1.1.0
-	@$(MAKE) --no-print-directory -C firmware all-versions BUILD=$(BUILD)/firmware
+firmware: setup ## build the reference firmware in both versions, and a rogue app
+	@for version in $(VERSIONS); do \
+	    $(MAKE) --no-print-directory -j$(WORKERS) -C firmware VERSION=$$version OUT=$(BUILD)/firmware/$$version; done
+	@$(MAKE) --no-print-directory -j$(WORKERS) -C firmware app APP_DIR=tests/rogue_app VERSION=6.6.6 \
+	    OUT=$(BUILD)/firmware/rogue
 
 run: firmware ## run the Robot suites; the report is build/report/report.html
 	@ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS)

@@ -6,7 +6,7 @@
 #include "app_header.h"
 #include "assets_format.h"
 #include "board.h"
-#include "system.h"
+#include "sys.h"
 #include "text.h"
 #include "version.h"
 
@@ -53,7 +53,7 @@ static void app_print(const char *label, uint32_t version)
     text_add(&text, label);
     text_add_version(&text, version);
     text_add(&text, "\r\n");
-    system_console(buffer, text.length);
+    sys_console(buffer, text.length);
 }
 
 /* A sensor stand-in: a triangle wave, so that the value on the server shows which calibration was applied. */
@@ -77,7 +77,7 @@ static uint32_t calibration_apply(uint32_t raw)
 static void measurement_take(struct measurement *m)
 {
     m->counter += 1u;
-    m->uptime_ms = system_uptime_ms();
+    m->uptime_ms = sys_uptime_ms();
     m->raw = sensor_read(m->counter);
     m->value = calibration_apply(m->raw);
 }
@@ -113,7 +113,7 @@ void app_entry(void)
     app_print("app: assets ", assets()->version);
     for (;;) {
         measurement_take(&measurement);
-        (void)system_send(message, measurement_encode(&measurement, message));
-        system_sleep(TELEMETRY_PERIOD_MS);
+        (void)sys_send(message, measurement_encode(&measurement, message));
+        sys_sleep(TELEMETRY_PERIOD_MS);
     }
 }

@@ -1,5 +1,5 @@
-#ifndef BROWNOUT_APP_SYSTEM_H
-#define BROWNOUT_APP_SYSTEM_H
+#ifndef BROWNOUT_APP_SYS_H
+#define BROWNOUT_APP_SYS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 
 /* The application's side of the system calls. */
 
-static inline uint32_t system_call(enum syscall number, uint32_t a, uint32_t b)
+static inline uint32_t sys_call(enum syscall number, uint32_t a, uint32_t b)
 {
     register uint32_t r0 __asm("r0") = (uint32_t)number;
     register uint32_t r1 __asm("r1") = a;
@@ -18,24 +18,24 @@ static inline uint32_t system_call(enum syscall number, uint32_t a, uint32_t b)
     return r0;
 }
 
-static inline void system_sleep(uint32_t duration_ms)
+static inline void sys_sleep(uint32_t duration_ms)
 {
-    (void)system_call(SYSCALL_SLEEP, duration_ms, 0);
+    (void)sys_call(SYSCALL_SLEEP, duration_ms, 0);
 }
 
-static inline void system_console(const char *bytes, size_t length)
+static inline void sys_console(const char *bytes, size_t length)
 {
-    (void)system_call(SYSCALL_CONSOLE, (uint32_t)bytes, (uint32_t)length);
+    (void)sys_call(SYSCALL_CONSOLE, (uint32_t)bytes, (uint32_t)length);
 }
 
-static inline int system_send(const uint8_t *bytes, size_t length)
+static inline int sys_send(const uint8_t *bytes, size_t length)
 {
-    return system_call(SYSCALL_SEND, (uint32_t)bytes, (uint32_t)length) == 0 ? 0 : -1;
+    return sys_call(SYSCALL_SEND, (uint32_t)bytes, (uint32_t)length) == 0 ? 0 : -1;
 }
 
-static inline uint32_t system_uptime_ms(void)
+static inline uint32_t sys_uptime_ms(void)
 {
-    return system_call(SYSCALL_UPTIME, 0, 0);
+    return sys_call(SYSCALL_UPTIME, 0, 0);
 }
 
 #endif

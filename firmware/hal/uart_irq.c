@@ -50,6 +50,8 @@ void uart_irq_init(struct uart_irq *uart, uint8_t *rx_buffer, size_t rx_size, ui
     REGISTER(uart, BAUDDIV) = 16;
     REGISTER(uart, INTCLEAR) = INT_TX | INT_RX;
     REGISTER(uart, CTRL) = CTRL_ENABLE;
+    /* A byte from before is of no use; on QEMU this read is also what makes the UART look for waiting ones. */
+    (void)REGISTER(uart, DATA);
     interrupts_line_enable(uart->rx_irq);
     interrupts_line_enable(uart->tx_irq);
 }

@@ -14,6 +14,9 @@
 
 #define WAKE_PERIOD_MS 10u
 
+/* What a stack word holds until it is used, as in boot: the high-water marks can be read from RAM. */
+#define STACK_FILL 0xA5A5A5A5u
+
 #define SCB_SHPR2 (*(volatile uint32_t *)0xE000ED1Cu) /* SVC */
 #define SCB_SHPR3 (*(volatile uint32_t *)0xE000ED20u) /* PendSV, SysTick */
 #define NVIC_IPR  ((volatile uint8_t *)0xE000E400u)
@@ -33,6 +36,7 @@ extern uint32_t __bss_end[];
 
 void kernel_main(void);
 void Reset_Handler(void);
+void memory_prepare_and_run(void);
 void Fault_Handler(void);
 void SVC_Handler(void);
 void PendSV_Handler(void);
@@ -41,7 +45,29 @@ void Uplink_Handler(void);
 void Unexpected_Handler(void);
 void fault_dispatch(uint32_t exc_return, const struct thread_frame *frame);
 
-void Reset_Handler(void)
+/* Fills both stacks before anything uses them, hence no C. */
+__attribute__((naked)) void Reset_Handler(void)
+{
+    __asm volatile("ldr r2, =%c0\n"
+                   "ldr r0, =__interrupt_stack_limit\n"
+                   "ldr r1, =__interrupt_stack_top\n"
+                   "1: cmp r0, r1\n"
+                   "it lo\n"
+                   "strlo r2, [r0], #4\n"
+                   "blo 1b\n"
+                   "ldr r0, =__kernel_stack_limit\n"
+                   "ldr r1, =__kernel_stack_top\n"
+                   "2: cmp r0, r1\n"
+                   "it lo\n"
+                   "strlo r2, [r0], #4\n"
+                   "blo 2b\n"
+                   "b memory_prepare_and_run\n"
+                   ".ltorg\n"
+                   :
+                   : "i"(STACK_FILL));
+}
+
+void memory_prepare_and_run(void)
 {
     uint32_t *load = __data_load;
 

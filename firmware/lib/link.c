@@ -33,8 +33,8 @@ static void frame_during_handshake(struct link *link, uint8_t type, const uint8_
 {
     if (type == LINK_FRAME_HANDSHAKE_2) {
         link_session_answer(link, body, length);
-    } else if (type == LINK_FRAME_RESET && length == 0) {
-        link_session_end(link, LINK_SESSION_LOST);
+    } else if (type == LINK_FRAME_RESET) {
+        link_session_end(link);
     }
 }
 
@@ -42,10 +42,9 @@ static void frame_during_session(struct link *link, uint8_t type, uint8_t *body,
 {
     if (type == LINK_FRAME_TRANSPORT) {
         link_session_transport(link, body, length);
-    } else if (type == LINK_FRAME_RESET && length == 0) {
-        link_session_end(link, LINK_SESSION_LOST);
-    } else {
-        link_session_end(link, LINK_SESSION_FAILED);
+    } else if (type !=
+               LINK_FRAME_HANDSHAKE_2) { /* a late second answer is harmless, and anybody could replay one */
+        link_session_end(link);
     }
 }
 
@@ -71,7 +70,7 @@ void link_input(struct link *link, const uint8_t *bytes, size_t length, uint32_t
             break;
         case COBS_ERROR: /* the frame is lost, and with it the nonce of whatever it was */
             if (link->phase == LINK_PHASE_UP) {
-                link_session_end(link, LINK_SESSION_FAILED);
+                link_session_end(link);
             }
             break;
         case COBS_MORE:
@@ -125,6 +124,6 @@ void link_fail(struct link *link, uint32_t now_ms)
 {
     link->now_ms = now_ms;
     if (link->phase == LINK_PHASE_UP) {
-        link_session_end(link, LINK_SESSION_FAILED);
+        link_session_end(link);
     }
 }

@@ -220,18 +220,6 @@ status_t link_mux_output(struct link *link)
     return STATUS_OK;
 }
 
-void link_mux_send_close(struct link *link, uint32_t reason)
-{
-    struct control_r control;
-    memset(&control, 0, sizeof control);
-    control.control_choice = control_close_m_c;
-    control.control_close_m.close_reason = reason;
-    if (link_frame_is_free(link)) {
-        status_t ignored = send_control(link, &control); /* a courtesy: the peer finds out without it too */
-        (void)ignored;
-    }
-}
-
 size_t link_send_room(const struct link *link, enum link_channel channel)
 {
     if (link->phase != LINK_PHASE_UP || !channel_has_lane(channel)) {

@@ -9,9 +9,6 @@
 
 /* Virtual channels, credit and control messages inside a session (PROTOCOL.md section 3). */
 
-/* `reason` of the close message that tells the peer of an error found here. */
-#define LINK_MUX_CLOSE_FAILED 2u
-
 /* Full credit both ways, nothing pending. */
 void link_mux_reset(struct link *link);
 
@@ -31,8 +28,5 @@ MUST_USE status_t link_mux_output(struct link *link);
 
 /* Whether link_mux_output() has something to send. */
 bool link_mux_is_pending(const struct link *link);
-
-/* Tells the peer that this side ends the session, when the output is free. */
-void link_mux_send_close(struct link *link, uint32_t reason);
 
 #endif

@@ -77,7 +77,7 @@ void link_session_connect(struct link *link)
     if (write_handshake(link, &length) == STATUS_OK) {
         link_frame_send(link, LINK_FRAME_HANDSHAKE_1, length);
     } else { /* keys that cannot work, or no device id: try again later, they may be provisioned anew */
-        link_session_end(link, LINK_SESSION_LOST);
+        link_session_end(link);
     }
 }
 
@@ -94,7 +94,7 @@ void link_session_answer(struct link *link, const uint8_t *body, size_t length)
         status = noise_handshake_split(&link->handshake, &link->send, &link->receive, NULL);
     }
     if (status != STATUS_OK) {
-        link_session_end(link, LINK_SESSION_LOST);
+        link_session_end(link);
         return;
     }
     link->phase = LINK_PHASE_UP;
@@ -110,22 +110,21 @@ void link_session_answer(struct link *link, const uint8_t *body, size_t length)
 void link_session_transport(struct link *link, uint8_t *body, size_t length)
 {
     if (noise_cipher_open(&link->receive, NULL, 0, body, length, body) != STATUS_OK) {
-        link_session_end(link, LINK_SESSION_FAILED);
+        link_session_end(link);
         return;
     }
     link->heard_ms = link->now_ms;
     link->pinged_ms = link->now_ms;
     link->back_off_ms = BACK_OFF_FIRST_MS;
-    status_t status = link_mux_receive(link, body, length - NOISE_TAG_SIZE);
-    if (status != STATUS_OK) {
-        link_session_end(link, status == STATUS_NOT_FOUND ? LINK_SESSION_LOST : LINK_SESSION_FAILED);
+    if (link_mux_receive(link, body, length - NOISE_TAG_SIZE) != STATUS_OK) {
+        link_session_end(link);
     }
 }
 
 void link_session_output(struct link *link)
 {
     if (link->phase == LINK_PHASE_UP && link_mux_output(link) != STATUS_OK) {
-        link_session_end(link, LINK_SESSION_LOST);
+        link_session_end(link);
     }
 }
 
@@ -136,17 +135,13 @@ static uint32_t jitter_ms(struct link *link, uint32_t limit_ms)
     return bytes_load_le32(raw) % (limit_ms + 1u);
 }
 
-void link_session_end(struct link *link, enum link_session_end end)
+void link_session_end(struct link *link)
 {
     if (link->phase == LINK_PHASE_BACK_OFF) {
         return;
     }
     bool was_up = link->phase == LINK_PHASE_UP;
-    if (was_up && end == LINK_SESSION_FAILED) {
-        link_mux_send_close(link, LINK_MUX_CLOSE_FAILED);
-    } else {
-        link->output_length = 0; /* what waits belongs to a session that the peer has forgotten */
-    }
+    link->output_length = 0; /* what waits belongs to what just ended */
     link->phase = LINK_PHASE_BACK_OFF;
     link->deadline_ms = link->now_ms + link->back_off_ms + jitter_ms(link, link->back_off_ms / 4u);
     link->back_off_ms = link->back_off_ms < BACK_OFF_MAX_MS / 2u ? link->back_off_ms * 2u : BACK_OFF_MAX_MS;
@@ -170,12 +165,12 @@ void link_session_tick(struct link *link)
         break;
     case LINK_PHASE_HANDSHAKE:
         if (link_session_is_due(link, link->deadline_ms)) {
-            link_session_end(link, LINK_SESSION_LOST);
+            link_session_end(link);
         }
         break;
     case LINK_PHASE_UP:
         if (link_session_is_due(link, link->heard_ms + SILENCE_MAX_MS)) {
-            link_session_end(link, LINK_SESSION_FAILED);
+            link_session_end(link);
         } else if (link_session_is_due(link, link->pinged_ms + PING_AFTER_MS)) {
             link->pinged_ms = link->now_ms;
             link->ping_pending = true;

@@ -9,12 +9,6 @@
 
 /* From back-off through the handshake to a session and back (PROTOCOL.md section 2). */
 
-/* Why a session ends: decides whether the peer is told. */
-enum link_session_end {
-    LINK_SESSION_LOST,   /* by the peer's RESET or close: it knows */
-    LINK_SESSION_FAILED, /* by an error found here: a close message goes out when possible */
-};
-
 /* Sends HANDSHAKE_1. */
 void link_session_connect(struct link *link);
 
@@ -27,8 +21,8 @@ void link_session_transport(struct link *link, uint8_t *body, size_t length);
 /* Sends what is pending; a failure ends the session. */
 void link_session_output(struct link *link);
 
-/* Back to the back-off, from a handshake or a session. */
-void link_session_end(struct link *link, enum link_session_end end);
+/* Back to the back-off, from a handshake or a session. The next handshake tells the peer. */
+void link_session_end(struct link *link);
 
 /* Deadlines of the phase. */
 void link_session_tick(struct link *link);

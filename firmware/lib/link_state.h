@@ -13,7 +13,7 @@ enum link_phase {
     LINK_PHASE_UP,
 };
 
-/* Credit and the one pending message of a channel. Slot 0 (control) is not used: see pending_* below. */
+/* Credit and the one pending message of a channel 1..3. */
 struct link_lane {
     uint32_t send_credit;    /* payload bytes that the peer still takes */
     uint32_t receive_credit; /* payload bytes that the peer may still send */

@@ -4,15 +4,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A command line for the libraries under test, the same on the emulated device (UART) and on the host (stdin, under
- * the sanitizers). A line is a command and its arguments, separated by single blanks: bytes are hex, "-" is no bytes,
- * numbers are decimal. The answer is one line: results in the same notation, then "=<status>", the status_t as a number,
- * or "?<what is wrong>" for a line that is not a command. */
+/* A command line for the libraries under test, the same on the emulated device (UART) and on the host (stdin,
+ * under the sanitizers). A line is a command and its arguments, separated by single blanks: bytes are hex,
+ * "-" is no bytes, numbers are decimal. The answer is one line: results in the same notation, then
+ * "=<status>", the status_t as a number, or "?<what is wrong>" for a line that is not a command. */
 
 /* The line that main puts first. */
 #define COMMANDS_READY "ready\n"
 
-#define COMMANDS_LINE_MAX 8192u
+#define COMMANDS_LINE_MAX      8192u
 #define COMMANDS_ARGUMENTS_MAX 8u
 
 /* Provided by the host or device main: takes a piece of the answer. */

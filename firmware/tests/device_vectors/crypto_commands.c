@@ -14,7 +14,8 @@
 
 static uint8_t scratch[COMMANDS_LINE_MAX];
 
-/* ed25519 SIGNATURE KEY SPAN MESSAGE: the message goes in as spans of SPAN bytes (the last takes what is left). */
+/* ed25519 SIGNATURE KEY SPAN MESSAGE: the message goes in as spans of SPAN bytes (the last takes what is
+ * left). */
 static void ed25519(struct argument *arguments)
 {
     struct ed25519_span spans[SPANS_MAX];
@@ -65,8 +66,8 @@ static void digests_equal(struct argument *arguments)
 static void blake2b(struct argument *arguments)
 {
     uint8_t out[64];
-    crypto_blake2b_keyed(out, arguments[0].number, arguments[1].bytes, arguments[1].length, arguments[2].bytes,
-                         arguments[2].length);
+    crypto_blake2b_keyed(out, arguments[0].number, arguments[1].bytes, arguments[1].length,
+                         arguments[2].bytes, arguments[2].length);
     commands_put_bytes(out, arguments[0].number);
     commands_put_status(STATUS_OK);
 }
@@ -107,8 +108,8 @@ static void seal(struct argument *arguments)
 {
     size_t length = arguments[3].length;
     memcpy(scratch, arguments[3].bytes, length);
-    aead_seal(scratch, arguments[0].bytes, arguments[1].bytes, arguments[2].bytes, arguments[2].length, scratch,
-              length);
+    aead_seal(scratch, arguments[0].bytes, arguments[1].bytes, arguments[2].bytes, arguments[2].length,
+              scratch, length);
     commands_put_bytes(scratch, length + AEAD_TAG_SIZE);
     commands_put_status(STATUS_OK);
 }

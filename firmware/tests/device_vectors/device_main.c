@@ -2,8 +2,8 @@
 
 #include <stdbool.h>
 
-/* The command line on UART 0 of the emulated mps2-an385, bare metal: no other part of the firmware is needed to check
- * the libraries on the emulated core. */
+/* The command line on UART 0 of the emulated mps2-an385, bare metal: no other part of the firmware is needed
+ * to check the libraries on the emulated core. */
 
 struct uart {
     volatile uint32_t data;
@@ -43,8 +43,8 @@ static char get(void)
     return (char)UART0->data;
 }
 
-/* The stack below the caller is painted; what is no longer pattern was used. The red zone keeps this function's own
- * frame out of the paint. */
+/* The stack below the caller is painted; what is no longer pattern was used. The red zone keeps this
+ * function's own frame out of the paint. */
 #define RED_ZONE_WORDS 32u
 
 static uint32_t *current_stack(void)
@@ -72,7 +72,8 @@ void device_main(void)
     static char line[COMMANDS_LINE_MAX];
     UART0->baud_divisor = UART_DIVISOR_LOWEST;
     UART0->control = UART_CONTROL_TX_RX;
-    /* QEMU does not look at its end of the line again when the receiver is enabled, only when DATA is read. */
+    /* QEMU does not look at its end of the line again when the receiver is enabled, only when DATA is read.
+     */
     (void)UART0->data;
     for (uint32_t *word = stack_bottom; word < current_stack(); word++) {
         *word = STACK_PATTERN;

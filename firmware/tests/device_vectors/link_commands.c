@@ -4,8 +4,8 @@
 #include "link.h"
 #include "link_state.h"
 
-/* One link, driven by commands; what it does shows in the answer as it happens: "tx BYTES", "rx CHANNEL BYTES", "up",
- * "down". */
+/* One link, driven by commands; what it does shows in the answer as it happens: "tx BYTES", "rx CHANNEL
+ * BYTES", "up", "down". */
 
 /* What the receiver of messages does with each, set by linkmode. */
 enum mode {
@@ -110,7 +110,8 @@ static void fail(struct argument *arguments)
     commands_put_status(STATUS_OK);
 }
 
-/* linkstate: up (0 or 1), the deadline in ms, and the room of channels 0..3 */
+/* linkstate: up (0 or 1), the deadline in ms, the room of channels 0..3, and whether anything waits (0 or 1)
+ */
 static void state(struct argument *arguments)
 {
     (void)arguments;
@@ -119,6 +120,7 @@ static void state(struct argument *arguments)
     for (unsigned channel = 0; channel < LINK_CHANNELS; channel++) {
         commands_put_number((uint32_t)link_send_room(&the_link, (enum link_channel)channel));
     }
+    commands_put_number(link_has_output(&the_link));
     commands_put_status(STATUS_OK);
 }
 
@@ -139,7 +141,7 @@ static void size(struct argument *arguments)
 }
 
 const struct command link_commands[] = {
-    {"linkinit", 5, init}, {"linkinput", 2, input},     {"linkpoll", 1, poll},   {"linksend", 3, send},
-    {"linkconsume", 2, consume}, {"linkfail", 1, fail}, {"linkstate", 0, state}, {"linkmode", 2, set_mode},
-    {"linksize", 0, size}, {NULL, 0, NULL},
+    {"linkinit", 5, init},       {"linkinput", 2, input}, {"linkpoll", 1, poll},   {"linksend", 3, send},
+    {"linkconsume", 2, consume}, {"linkfail", 1, fail},   {"linkstate", 0, state}, {"linkmode", 2, set_mode},
+    {"linksize", 0, size},       {NULL, 0, NULL},
 };

@@ -3,8 +3,8 @@
 #include "noise.h"
 
 /* Two handshakes, so that both ends can run here; NUMBER is 0 or 1 in every command. */
-#define SLOTS        2u
-#define MESSAGE_MAX  1024u
+#define SLOTS       2u
+#define MESSAGE_MAX 1024u
 
 struct slot {
     struct noise_handshake handshake;
@@ -88,8 +88,8 @@ static void seal(struct argument *arguments)
     for (size_t i = 0; i < length; i++) {
         message[i] = arguments[2].bytes[i];
     }
-    status_t status = noise_cipher_seal(&slot_of(arguments)->send, arguments[1].bytes, arguments[1].length, message,
-                                        length, message);
+    status_t status = noise_cipher_seal(&slot_of(arguments)->send, arguments[1].bytes, arguments[1].length,
+                                        message, length, message);
     commands_put_bytes(message, status == STATUS_OK ? length + NOISE_TAG_SIZE : 0);
     commands_put_status(status);
 }
@@ -114,7 +114,7 @@ static void nonce(struct argument *arguments)
 }
 
 const struct command noise_commands[] = {
-    {"noisestart", 6, start},   {"noisewrite", 4, write}, {"noiseread", 3, read}, {"noisesplit", 1, split},
-    {"noisesecrets", 1, secrets}, {"noiseseal", 3, seal},   {"noiseopen", 3, open}, {"noisenonce", 2, nonce},
-    {NULL, 0, NULL},
+    {"noisestart", 6, start}, {"noisewrite", 4, write},     {"noiseread", 3, read},
+    {"noisesplit", 1, split}, {"noisesecrets", 1, secrets}, {"noiseseal", 3, seal},
+    {"noiseopen", 3, open},   {"noisenonce", 2, nonce},     {NULL, 0, NULL},
 };

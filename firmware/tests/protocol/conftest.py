@@ -1,5 +1,7 @@
-"""Builds the firmware's crypto and link libraries for the host (sanitizers) and for the emulated Cortex-M3, and talks
-to the command line that both images carry (device_vectors/commands.h)."""
+"""Builds the firmware's crypto and link libraries for the host (sanitizers) and for the emulated Cortex-M3.
+
+Both programs carry the command line of device_vectors/commands.h, which the fixtures here talk to.
+"""
 
 import hashlib
 import os
@@ -14,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from firmware.tests.protocol.link_peers import Device, Server, connect
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIBRARY = REPOSITORY / "firmware" / "lib"
@@ -105,7 +108,7 @@ def _find_third_party() -> tuple[Path, Path]:
             return monocypher.parent, zcbor.parent
         if attempt == 0:
             fetch = REPOSITORY / "firmware" / "tools" / "fetch_sources.py"
-            _run([sys.executable, str(fetch)])
+            _run([sys.executable, str(fetch), "--output", str(root)])
     pytest.fail(f"no monocypher.c and zcbor sources under {root} after fetch_sources.py ran")
 
 
@@ -125,7 +128,7 @@ def _tool(name: str) -> str:
 
 
 def _compile(into: Path, compiler: str, flags: tuple[str, ...], mains: tuple[str, ...]) -> list[str]:
-    """Objects of the libraries, the command line and `mains`; third-party and generated code with its own flags."""
+    """Objects of the libraries, the command line and `mains`; only our own code gets our warnings."""
     monocypher, zcbor = _find_third_party()
     generated = into / "gen"
     generated.mkdir()
@@ -135,7 +138,9 @@ def _compile(into: Path, compiler: str, flags: tuple[str, ...], mains: tuple[str
     foreign = [*monocypher.glob("monocypher.c"), *zcbor.glob("zcbor_[cde]*.c"), *generated.glob("*.c")]
     own = [LIBRARY / f"{name}.c" for name in LIBRARY_SOURCES]
     own += [IMAGE / f"{name}.c" for name in (*COMMAND_SOURCES, *mains)]
-    system = [item for path in (monocypher, zcbor.parent / "include", generated) for item in ("-isystem", str(path))]
+    system = [
+        item for path in (monocypher, zcbor.parent / "include", generated) for item in ("-isystem", str(path))
+    ]
     common = [compiler, *flags, "-std=c11", "-DZCBOR_CANONICAL", f"-I{LIBRARY}", f"-I{IMAGE}", *system, "-c"]
     objects = []
     for source in (*foreign, *own):
@@ -156,7 +161,7 @@ def _fingerprint(flags: tuple[str, ...]) -> str:
 
 
 def _cached(name: str, flags: tuple[str, ...], build: Callable[[Path], None]) -> Path:
-    """The folder of a finished build. Parallel test workers may race to make it: the first one to finish wins."""
+    """The folder of a finished build. Test workers may race to make it: the first one to finish wins."""
     finished = BUILD / f"{name}-{_fingerprint(flags)}"
     if not finished.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
@@ -216,7 +221,7 @@ def host(start_host: Callable[[], Ask]) -> Ask:
 
 
 @pytest.fixture(scope="session")
-def device(device_image: Path) -> Iterator[Ask]:
+def emulated(device_image: Path) -> Iterator[Ask]:
     """The libraries on an emulated Cortex-M3."""
     machine = ["-machine", "mps2-an385", "-nodefaults", "-display", "none", "-serial", "stdio"]
     program = CommandLine([_tool("qemu-system-arm"), *machine, "-kernel", str(device_image)])
@@ -224,8 +229,25 @@ def device(device_image: Path) -> Iterator[Ask]:
     program.close()
 
 
-@pytest.fixture(params=["host", pytest.param("device", marks=pytest.mark.emulator)])
+@pytest.fixture(params=["host", pytest.param("emulated", marks=pytest.mark.emulator)])
 def ask(request: pytest.FixtureRequest) -> Ask:
     """The libraries where the published vectors are checked: on the host and on the emulated device."""
     found: Ask = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def device(host: Ask) -> Device:
+    return Device(host)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def session(device: Device, server: Server) -> tuple[Device, Server]:
+    """A device and a server that have just connected, the first ping read."""
+    server.open_all(connect(device, server))
+    return device, server
