@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fieldlink.atomic import read_input
+from fieldlink.atomic import PUBLIC_MODE, read_input, write_file
 from fieldlink.cli.common import database_option, json_option, say, store_option
 from fieldlink.errors import ConfigError
 from fieldlink.keys import KeyUse, load_private_key
@@ -16,7 +16,7 @@ from fieldlink.version import format_version
 
 @click.group()
 def release() -> None:
-    """Publish and list releases."""
+    """Publish, list and export releases."""
 
 
 @release.command()
@@ -85,6 +85,38 @@ def list_releases(store_path: Path, database_url: str | None, board: str | None,
         found = [item for item in store.list_releases() if board in (None, item.board)]
     lines = [f"{item.board}  {item.sequence}  {_module_list(item)}" for item in found]
     say(as_json, [describe_release(item) for item in found], "\n".join(lines) or "no releases")
+
+
+@release.command()
+@store_option
+@database_option
+@click.option("--board", required=True, help="Board that the release is for.")
+@click.option("--sequence", required=True, type=int, help="Which release.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="File for the signed manifest.")
+@json_option
+def export(
+    store_path: Path, database_url: str | None, board: str, sequence: int, output: Path, as_json: bool
+) -> None:
+    """Write a release's signed manifest, as a factory image needs it.
+
+    \b
+    Example:
+      fieldlink release export --store store --board mps2-an385 --sequence 1 --output release-1.manifest
+    """
+    with Store.open(store_path, database_url=database_url) as store:
+        for item in store.list_releases():
+            if (item.board, item.sequence) == (board, sequence):
+                break
+        else:
+            raise ConfigError(
+                f"store {store_path} has no release {sequence} of board {board}; see fieldlink release list"
+            )
+    try:
+        write_file(output, item.envelope, mode=PUBLIC_MODE, replace=True)
+    except OSError as error:
+        raise ConfigError(f"{output}: cannot be written: {error.strerror}") from error
+    fields = {"board": board, "sequence": sequence, "output": str(output), "bytes": len(item.envelope)}
+    say(as_json, fields, f"signed manifest of {board} release {sequence} in {output}")
 
 
 def _module_list(item: ReleaseRecord) -> str:
