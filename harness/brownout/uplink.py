@@ -284,18 +284,14 @@ class Modem:
                 connection = socket.create_connection(self.server, timeout=_CONNECT_TIMEOUT_S)
             except OSError as error:
                 reason = error.strerror or str(error)
-                self._on_unreachable(
-                    f"server {host}:{port}: unreachable ({reason}); is it running? Next attempt in {wait:g} s"
-                )
+                self._on_unreachable(f"server {host}:{port}: unreachable ({reason}): is it running there?")
                 self._closing.wait(wait)
                 wait = min(2 * wait, self._backoff.most)
                 continue
             wait = self._backoff.first
             self._carry_down(connection)
             if not self._closing.is_set():
-                self._on_unreachable(
-                    f"server {host}:{port}: connection lost; next attempt in {wait:g} s: is it running?"
-                )
+                self._on_unreachable(f"server {host}:{port}: connection lost: is it still running?")
                 self._closing.wait(wait)
 
     def _carry_down(self, connection: socket.socket) -> None:

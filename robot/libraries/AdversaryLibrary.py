@@ -47,7 +47,11 @@ class AdversaryLibrary:
 
     @keyword
     def server_offers_release(self, sequence: int) -> None:
-        """The server offers this release although newer ones are published: a replay."""
+        """The server offers this release although newer ones are published: a replay.
+
+        Events before it do not count any more.
+        """
+        HOLDER.mark = self._lab.server.mark()
         self._lab.desk.pin(sequence)
 
     @keyword

@@ -76,6 +76,14 @@ class TrafficLibrary:
                 raise DeadlineError(f"{module}: {chunks} chunks were not recorded within {TIMEOUT_S:g} s")
             pause.wait(_POLL_S)
 
+    @keyword
+    def link_should_have_carried_less_than_module(self, module: str, device: str = DEVICE) -> None:
+        """Counted by the modem: all bytes towards the device are fewer than this module has."""
+        carried, size = HOLDER.unit(device).modem.counters.down, self.encrypted_size(module)
+        logger.info(f"{carried} bytes towards the device; {module} alone has {size}")
+        if carried >= size:
+            raise ViolationError(f"bytes towards the device: expected fewer than {size}, found {carried}")
+
     # -- channels ------------------------------------------------------------------------------------------
 
     @keyword

@@ -252,10 +252,23 @@ class UpgradeLibrary:
 
     @keyword
     def device_should_report(self, code: ReportCode, device: str = DEVICE, timeout: float = TIMEOUT_S) -> int:
-        """Waits for a report with this code since the last release was published; returns its sequence."""
+        """Waits for a report with this code since the last release was published; returns its sequence.
+
+        A device that refuses for another reason, or installs what it should refuse, fails the test at once.
+        """
+        # Boot drops only what the kernel has asked it to install.
+        dropped = code is ReportCode.DROPPED_BY_BOOT
+        passing = {ReportCode.INSTALLED} | ({ReportCode.INSTALLING} if dropped else set())
         event = HOLDER.lab.server.wait_for(
-            ReportReceived, device, timeout=timeout, since=HOLDER.mark, where=lambda e: e.code == code
+            ReportReceived,
+            device,
+            timeout=timeout,
+            since=HOLDER.mark,
+            where=lambda e: e.code == code or e.code not in passing,
         )
+        if event.code != code:
+            found = ReportCode(event.code).name if event.code in set(ReportCode) else event.code
+            raise ViolationError(f"{device}: expected the report {code.name}, found {found}")
         return event.sequence
 
     @keyword

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _WAIT_S = 1.0
 _ONCE_TIMEOUT_S = 6.0
+_STEP_S = 0.1
 
 
 @click.command("uplink")
@@ -64,13 +67,15 @@ def _reporter(failures: list[str], *, once: bool) -> Callable[[str], None]:
     def report(message: str) -> None:
         failures.append(message)
         if not once:
-            click.echo(f"uplink: {message}", err=True)
+            click.echo(f"uplink: {message} Trying again.", err=True)
 
     return report
 
 
 def _first_connection(modem: Modem, failures: list[str]) -> None:
-    try:
-        modem.wait_connected(_ONCE_TIMEOUT_S)
-    except UplinkError as error:
-        raise UplinkError(failures[0] if failures else str(error)) from error
+    deadline = time.monotonic() + _ONCE_TIMEOUT_S
+    while not failures and time.monotonic() < deadline:
+        with contextlib.suppress(UplinkError):
+            modem.wait_connected(_STEP_S)
+            return
+    raise UplinkError(failures[0] if failures else f"no connection within {_ONCE_TIMEOUT_S:g} s")

@@ -22,6 +22,7 @@ S2.2 Unchanged Modules Do Not Travel
     [Tags]    smoke
     Upgrade To Release 2    app=1.1.0
     Only These Modules Should Have Travelled    app
+    Link Should Have Carried Less Than Module    kernel
     Console Log Should Contain    app 1.1.0
     Console Log Should Not Contain    kernel 1.1.0
 

@@ -1,5 +1,6 @@
 *** Settings ***
-Documentation       S2.5: the moment in which the kernel sets the flag. Before it the old set stays, after it the new one comes.
+Documentation       S2.5: the moment in which the kernel sets the flag. Before it the old set stays, after it the new
+...                 one comes.
 Resource            ../../resources/upgrade.resource
 Suite Setup         Start Lab With New Release
 Suite Teardown      Stop Lab
@@ -27,6 +28,7 @@ S2.5 Right After The Flag Is Set
 
 *** Keywords ***
 Start Lab With New Release
+    [Documentation]    Setup of this suite: release 2 changes app and assets; the device has no power yet.
     Start Lab    ${ENGINE}
     Add Device
     Publish Release    2    app=1.1.0    assets=1.1.0

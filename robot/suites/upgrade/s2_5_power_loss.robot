@@ -56,6 +56,8 @@ S2.5 Clearing The Flag Torn To One Missing Bit
     at=flag-clear#1/torn/all_but_one_bit
 S2.5 Right After The Flag Is Cleared
     at=flag-clear#1/after
+S2.5 Third Operation After The Copying Flag Is Set Torn
+    after=flag-copying#3/torn
 S2.5 Two Cuts In A Row While Copying The Kernel
     region=kernel.program#90/torn    region=kernel.program#120/torn
 S2.5 Cut In The Copy And Again While The Flag Is Committed Again

@@ -16,9 +16,9 @@ S2.6 App Is Upgraded
     Console Log Should Contain    app 1.1.0
 
 S2.6 Assets Are Upgraded And Change What The App Computes
-    ${before}    Calibrated Value Should Follow    1.0.0
+    Calibrated Value Should Follow    1.0.0
     Upgrade To Release 2    assets=1.1.0
-    ${after}    Calibrated Value Should Follow    1.1.0
+    Calibrated Value Should Follow    1.1.0
 
 S2.6 All Modules Are Upgraded As A Set
     [Tags]    smoke

@@ -68,7 +68,7 @@ S2.7 Boot Drops A Staged Set Whose Manifest Was Changed
 S2.7 Device With Another Server's Key Gets No Session
     Add Device That Trusts Another Server    dev-2
     Boot Device    dev-2
-    ${reason}    Server Should Reject Handshake
+    Server Should Reject Handshake
     Device Should Not Be Online    dev-2
 
 S2.7 Device That The Server Does Not Know Gets No Session

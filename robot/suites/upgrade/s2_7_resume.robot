@@ -44,6 +44,16 @@ S2.7 Staged Manifest Torn Starts The Download Anew
     Boot Device
     Device Should Install Release    2
 
+S2.7 Staged Manifest That Was Damaged Starts The Download Anew
+    [Documentation]    Progress vouches for modules, not for the manifest: that is compared before anything resumes.
+    [Tags]    power-loss
+    Arm Power Cut    region=staged_app.erase#3/before
+    Publish Release    2    app=1.1.0
+    Wait For Power Cut
+    Flip Bit In Flash    staged_manifest    offset=60
+    Boot Device
+    Device Should Install Release    2
+
 S2.7 Download Resumes After The Link Was Lost
     Publish Release    2    kernel=1.1.0
     Wait For Chunks In Flash    kernel    3
