@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The assets module, SPEC.md section 9; made by tools/make_assets.py. Header, then `entry_count` words: the calibrated
- * value of each raw value. */
+/* The assets module, SPEC.md section 9; made by tools/make_assets.py. Header, then `entry_count` words: the
+ * calibrated value of each raw value. */
 
 #define ASSETS_MAGIC  0x54535341u /* "ASST" */
 #define ASSETS_FORMAT 1u

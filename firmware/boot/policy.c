@@ -86,7 +86,8 @@ static bool set_is(const struct set *set, const uint8_t digest[DIGEST_SIZE])
     return digest_equal(own, digest);
 }
 
-static status_t copy_once(const struct policy *policy, const struct upgrade_flag *flag, const struct set *staged)
+static status_t copy_once(const struct policy *policy, const struct upgrade_flag *flag,
+                          const struct set *staged)
 {
     struct set installed;
 
@@ -103,8 +104,9 @@ static status_t copy_once(const struct policy *policy, const struct upgrade_flag
     return set_is(&installed, flag->manifest_digest) ? STATUS_OK : STATUS_BAD_DIGEST;
 }
 
-/* Ends the upgrade: the set is installed (STATUS_OK) or was dropped. A failure is reported and survived: the installed set is complete, and COPYING with a complete set in
- * place only makes the next boot copy it again or find it installed. */
+/* Ends the upgrade: the set is installed (STATUS_OK) or was dropped. A failure is reported and survived: the
+ * installed set is complete, and COPYING with a complete set in place only makes the next boot copy it again
+ * or find it installed. */
 static void flag_clear(const struct policy *policy, struct record_log *log, const struct upgrade_flag *flag,
                        status_t drop_reason)
 {
@@ -122,8 +124,8 @@ static void flag_clear(const struct policy *policy, struct record_log *log, cons
     }
 }
 
-/* Installs a staged set that verified. The flag says COPYING from here until the new set is complete in place, so that
- * every boot in between comes back here. */
+/* Installs a staged set that verified. The flag says COPYING from here until the new set is complete in
+ * place, so that every boot in between comes back here. */
 static status_t staged_install(const struct policy *policy, struct record_log *log,
                                const struct upgrade_flag *flag, uint32_t floor, const struct set *staged)
 {

@@ -7,8 +7,9 @@
 #include "manifest.h"
 #include "status.h"
 
-/* The boot policy of SPEC.md section 7: completes or drops a staged upgrade and verifies the installed set. It sees the
- * world through `struct flash` and one callback, so that it runs on the host against a simulator that cuts the power. */
+/* The boot policy of SPEC.md section 7: completes or drops a staged upgrade and verifies the installed set.
+ * It sees the world through `struct flash` and one callback, so that it runs on the host against a simulator
+ * that cuts the power. */
 
 /* How often a copy is tried in one session before boot gives up. */
 #define POLICY_COPY_ATTEMPTS 3u
@@ -34,8 +35,8 @@ struct policy {
     void (*report)(void *context, enum policy_event event, uint32_t value);
 };
 
-/* Runs the policy. STATUS_OK: `installed` is the verified manifest of the installed set, which may be started. Otherwise
- * the status says why there is nothing to start. */
+/* Runs the policy. STATUS_OK: `installed` is the verified manifest of the installed set, which may be
+ * started. Otherwise the status says why there is nothing to start. */
 MUST_USE status_t policy_run(const struct policy *policy, struct manifest *installed);
 
 #endif

@@ -27,7 +27,7 @@ __attribute__((noreturn)) void memory_prepare_and_run(void);
 __attribute__((section(".vectors"), used)) static const struct {
     uint32_t *stack_top;
     void (*handlers[6])(void); /* reset, NMI, the faults */
-    uint32_t version;          /* a reserved word: the kernel reports boot's version from here (SPEC.md section 9) */
+    uint32_t version; /* a reserved word: the kernel reports boot's version from here (SPEC.md section 9) */
     void (*more_handlers[8])(void);
 } vectors = {
     __stack_top,

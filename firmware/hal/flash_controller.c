@@ -30,7 +30,8 @@ enum command {
 #define BLOCK    ((volatile struct command_block *)BOARD_FLASH_COMMAND_BLOCK)
 #define DOORBELL (*(volatile uint32_t *)BOARD_FLASH_DOORBELL)
 
-/* On a board whose doorbell is a UART's data register, that UART has to be enabled once; elsewhere the write is ignored. */
+/* On a board whose doorbell is a UART's data register, that UART has to be enabled once; elsewhere the write
+ * is ignored. */
 #define DOORBELL_CONTROL (*(volatile uint32_t *)(BOARD_FLASH_DOORBELL + 0x8u))
 #define DOORBELL_BAUDDIV (*(volatile uint32_t *)(BOARD_FLASH_DOORBELL + 0x10u))
 #define UART_TX_ENABLE   1u
@@ -52,7 +53,8 @@ static status_t command_run(enum command command, uint32_t offset, uint32_t leng
     DOORBELL_BAUDDIV = UART_BAUDDIV_MIN;
     DOORBELL_CONTROL = UART_TX_ENABLE;
     DOORBELL = (uint32_t)command;
-    /* No limit: a controller that never answers is indistinguishable from a power loss, and nothing is left to do. */
+    /* No limit: a controller that never answers is indistinguishable from a power loss, and nothing is left
+     * to do. */
     while (BLOCK->status == CONTROLLER_BUSY) {
     }
     barrier();

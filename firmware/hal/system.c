@@ -2,12 +2,12 @@
 
 #include "board.h"
 
-#define SCB_VTOR              (*(volatile uint32_t *)0xE000ED08u)
-#define SCB_AIRCR             (*(volatile uint32_t *)0xE000ED0Cu)
-#define AIRCR_KEY             0x05FA0000u
-#define AIRCR_SYSTEM_RESET    (1u << 2)
-#define ENTROPY_OFFSET        0x110u /* SPEC.md section 10 */
-#define ENTROPY_SIZE          32u
+#define SCB_VTOR           (*(volatile uint32_t *)0xE000ED08u)
+#define SCB_AIRCR          (*(volatile uint32_t *)0xE000ED0Cu)
+#define AIRCR_KEY          0x05FA0000u
+#define AIRCR_SYSTEM_RESET (1u << 2)
+#define ENTROPY_OFFSET     0x110u /* SPEC.md section 10 */
+#define ENTROPY_SIZE       32u
 
 void system_reset(void)
 {

@@ -6,8 +6,8 @@
 /* Requests a reset of the core (AIRCR.SYSRESETREQ) and never returns. */
 __attribute__((noreturn)) void system_reset(void);
 
-/* Copies the 32 bytes of entropy that this power-on provided. The same bytes until the next power-on: seed a generator
- * with them once. */
+/* Copies the 32 bytes of entropy that this power-on provided. The same bytes until the next power-on: seed a
+ * generator with them once. */
 void system_entropy_read(uint8_t entropy[32]);
 
 /* Sleeps until an interrupt is pending. */

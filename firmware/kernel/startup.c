@@ -1,5 +1,5 @@
-/* The kernel's vector table and handlers. Priorities: the uplink and SysTick preempt SVC and PendSV, which never preempt
- * each other. */
+/* The kernel's vector table and handlers. Priorities: the uplink and SysTick preempt SVC and PendSV, which
+ * never preempt each other. */
 
 #include <stdint.h>
 
@@ -22,8 +22,8 @@
 #define NVIC_IPR  ((volatile uint8_t *)0xE000E400u)
 #define SCB_CFSR  (*(volatile uint32_t *)0xE000ED28u)
 
-#define PRIORITY_LOW  0xE0u
-#define PRIORITY_IRQ  0x40u
+#define PRIORITY_LOW 0xE0u
+#define PRIORITY_IRQ 0x40u
 
 #define EXC_RETURN_PSP (1u << 2)
 

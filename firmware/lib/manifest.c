@@ -14,8 +14,8 @@
 /* The encoded protected header {1: -8}: algorithm EdDSA, nothing else. */
 static const uint8_t protected_header[] = {0xA1, 0x01, 0x27};
 
-/* Start of the Sig_structure of RFC 9052 section 4.4: an array of four, "Signature1", the protected header and an empty
- * external_aad; the payload follows as a byte string. */
+/* Start of the Sig_structure of RFC 9052 section 4.4: an array of four, "Signature1", the protected header
+ * and an empty external_aad; the payload follows as a byte string. */
 static const uint8_t signed_prefix[] = {
     0x84, 0x6A, 'S', 'i', 'g', 'n', 'a', 't', 'u', 'r', 'e', '1', 0x43, 0xA1, 0x01, 0x27, 0x40,
 };

@@ -11,7 +11,8 @@ status_t manifest_region_find(const struct flash *flash, struct flash_region reg
     const uint8_t *header = &flash->array[region.offset];
     uint32_t found_length = bytes_load_le32(&header[4]);
 
-    if (bytes_load_le32(header) != REGION_MAGIC || found_length == 0 || found_length > MANIFEST_ENVELOPE_MAX) {
+    if (bytes_load_le32(header) != REGION_MAGIC || found_length == 0 ||
+        found_length > MANIFEST_ENVELOPE_MAX) {
         return STATUS_NOT_FOUND;
     }
     *envelope = &header[REGION_HEADER_SIZE];

@@ -81,8 +81,8 @@ static status_t record_program(const struct record_log *log, uint32_t offset, ui
     return flash_write(log->flash, offset, record, RECORD_SIZE);
 }
 
-/* Makes the record that was found persistent where it lies: programming the same bits again completes every cell that an
- * interrupted program left half-way, and changes nothing in a complete one. */
+/* Makes the record that was found persistent where it lies: programming the same bits again completes every
+ * cell that an interrupted program left half-way, and changes nothing in a complete one. */
 static status_t record_settle(const struct record_log *log, uint32_t offset)
 {
     uint8_t record[RECORD_SIZE];
@@ -99,8 +99,8 @@ static status_t fresh_write(struct record_log *log, const struct found *current,
     uint32_t sector = log->region.offset;
 
     if (current->valid) {
-        /* The other sector may hold the only record that is known to persist; erasing it is safe only once the one
-         * that was read is, too. */
+        /* The other sector may hold the only record that is known to persist; erasing it is safe only once
+         * the one that was read is, too. */
         RETURN_IF_ERROR(record_settle(log, current->offset));
         if (current->offset < log->region.offset + sector_size) {
             sector += sector_size;

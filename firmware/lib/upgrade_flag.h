@@ -13,10 +13,11 @@ enum upgrade_state {
 };
 
 struct upgrade_flag {
-    uint32_t state;       /* enum upgrade_state */
-    uint32_t module_mask; /* bit id: the module is staged; 0 when CLEAR */
-    uint32_t floor;       /* security counter of the set installed when the flag was set */
-    uint8_t manifest_digest[DIGEST_SIZE]; /* of the staged envelope; when CLEAR, of the last one boot dealt with */
+    uint32_t state;                       /* enum upgrade_state */
+    uint32_t module_mask;                 /* bit id: the module is staged; 0 when CLEAR */
+    uint32_t floor;                       /* security counter of the set installed when the flag was set */
+    uint8_t manifest_digest[DIGEST_SIZE]; /* of the staged envelope; when CLEAR, of the last one boot dealt
+                                             with */
     uint32_t drop_reason; /* CLEAR: status_t why boot dropped that envelope, 0 when it did not; else 0 */
 };
 

@@ -1,8 +1,8 @@
 """Takes the firmware's third-party C sources from pinned Python source distributions.
 
 pip downloads the sdists by name and checks their hashes (third_party.txt); only the files that the build
-needs, and their licences, are extracted. The output directory is replaced as a whole, and left alone when it is
-up to date.
+needs, and their licences, are extracted. The output directory is replaced as a whole, and left alone when it
+is up to date.
 """
 
 from __future__ import annotations
@@ -65,8 +65,17 @@ def is_current(output: Path) -> bool:
 def download(folder: Path) -> None:
     """Download the sdists into `folder`, hashes checked by pip. Raises FetchError."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    # Build isolation would fetch build backends; no metadata is needed beyond the archive itself.
-    command += ["--no-binary", ":all:", "--require-hashes", "-r", str(REQUIREMENTS), "--dest", str(folder)]
+    # The sources of these packages, but wheels of what pip wants for reading their metadata: building that (Cython)
+    # from source would need Python's headers.
+    command += [
+        "--no-binary",
+        ",".join(FILES),
+        "--require-hashes",
+        "-r",
+        str(REQUIREMENTS),
+        "--dest",
+        str(folder),
+    ]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
@@ -128,7 +137,8 @@ def fetch(output: Path) -> None:
                 raise FetchError(f"pip download gave {len(archives)} sdists of {package}, expected one")
             extract(archives[0], files, fresh)
         (fresh / STAMP).write_text(wanted_stamp())
-        replace_directory(fresh, output, scratch)
+        if not is_current(output):  # another build may have been quicker
+            replace_directory(fresh, output, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

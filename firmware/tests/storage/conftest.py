@@ -1,7 +1,5 @@
 """Fixtures for the host tests of storage and boot."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -10,8 +8,8 @@ import pytest
 # The helpers beside this file are plain modules; pytest's importlib mode does not make them importable.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from storage_build import HostBuild  # noqa: E402
-from storage_world import OLD, World  # noqa: E402
+from storage_build import HostBuild
+from storage_world import OLD, World
 
 
 @pytest.fixture(scope="session")

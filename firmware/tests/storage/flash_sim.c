@@ -27,10 +27,10 @@ static uint8_t random_byte(struct flash_sim *sim)
 
 /* How a torn operation went; the last three are the adversary's. */
 enum torn_style {
-    TORN_SCATTERED,    /* each word untouched, done or half-way */
-    TORN_FORWARD,      /* words done in order, one half-way, the rest untouched */
-    TORN_ALL_UNSTABLE, /* every changing bit half-way */
-    TORN_ONE_UNSTABLE, /* done but for one unstable bit */
+    TORN_SCATTERED,     /* each word untouched, done or half-way */
+    TORN_FORWARD,       /* words done in order, one half-way, the rest untouched */
+    TORN_ALL_UNSTABLE,  /* every changing bit half-way */
+    TORN_ONE_UNSTABLE,  /* done but for one unstable bit */
     TORN_ONE_DISTURBED, /* untouched but for one unstable bit */
     TORN_STYLES,
 };
@@ -71,7 +71,8 @@ static void byte_apply(struct flash_sim *sim, uint32_t at, uint8_t changing, boo
     }
 }
 
-static enum fate word_fate(struct flash_sim *sim, enum torn_style style, bool erase, uint32_t word, uint32_t turn)
+static enum fate word_fate(struct flash_sim *sim, enum torn_style style, bool erase, uint32_t word,
+                           uint32_t turn)
 {
     switch (style) {
     case TORN_SCATTERED:
@@ -86,7 +87,8 @@ static enum fate word_fate(struct flash_sim *sim, enum torn_style style, bool er
 }
 
 /* Tears an operation that would bring the bits `changing[]` of `length` bytes to one or to zero. */
-static void torn_apply(struct flash_sim *sim, uint32_t offset, const uint8_t *changing, uint32_t length, bool to_one)
+static void torn_apply(struct flash_sim *sim, uint32_t offset, const uint8_t *changing, uint32_t length,
+                       bool to_one)
 {
     enum torn_style style = (enum torn_style)flash_sim_random(sim, TORN_STYLES);
     uint32_t words = length / WORD_SIZE;
@@ -104,7 +106,8 @@ static void torn_apply(struct flash_sim *sim, uint32_t offset, const uint8_t *ch
         }
     }
     /* The one bit, or the next one that the operation would have changed. */
-    for (uint32_t tried = 0; (style == TORN_ONE_UNSTABLE || style == TORN_ONE_DISTURBED) && tried < length * 8u;
+    for (uint32_t tried = 0;
+         (style == TORN_ONE_UNSTABLE || style == TORN_ONE_DISTURBED) && tried < length * 8u;
          tried++, bit = (bit + 1u) % (length * 8u)) {
         uint8_t mask = (uint8_t)(1u << (bit % 8u));
 
@@ -116,13 +119,16 @@ static void torn_apply(struct flash_sim *sim, uint32_t offset, const uint8_t *ch
 }
 
 /* Runs an operation with the cut that may be armed for it. */
-static status_t operation_run(struct flash_sim *sim, uint32_t offset, const uint8_t *changing, uint32_t length,
-                              bool to_one)
+static status_t operation_run(struct flash_sim *sim, uint32_t offset, const uint8_t *changing,
+                              uint32_t length, bool to_one)
 {
     uint32_t number = sim->operations++;
     bool cut = number == sim->cut_operation;
 
     if (number == sim->fail_operation) {
+        if (flash_sim_random(sim, 2) == 0) {
+            torn_apply(sim, offset, changing, length, to_one);
+        }
         return STATUS_FLASH;
     }
     if (cut && sim->cut_phase == CUT_TORN) {
@@ -145,8 +151,8 @@ static status_t sim_program(void *context, uint32_t offset, const uint8_t *data,
     uint8_t changing[BOARD_FLASH_PROGRAM_BUFFER];
     uint32_t page = offset / BOARD_FLASH_PROGRAM_BUFFER;
 
-    if (length == 0 || length % WORD_SIZE != 0 || offset % WORD_SIZE != 0 || offset + length > BOARD_FLASH_SIZE ||
-        (offset + length - 1u) / BOARD_FLASH_PROGRAM_BUFFER != page) {
+    if (length == 0 || length % WORD_SIZE != 0 || offset % WORD_SIZE != 0 ||
+        offset + length > BOARD_FLASH_SIZE || (offset + length - 1u) / BOARD_FLASH_PROGRAM_BUFFER != page) {
         sim->illegal++;
         return STATUS_OUT_OF_RANGE;
     }

@@ -8,9 +8,9 @@
 #include "board.h"
 #include "flash.h"
 
-/* NOR flash on the host with the fault model of docs/fault-model.md: an operation can be cut before, torn or after; what a
- * torn operation leaves half-way is unstable and reads anew at each power-on. A cut leaves the code under test by longjmp
- * to `power_off`. Everything random comes from the seed. */
+/* NOR flash on the host with the fault model of docs/fault-model.md: an operation can be cut before, torn or
+ * after; what a torn operation leaves half-way is unstable and reads anew at each power-on. A cut leaves the
+ * code under test by longjmp to `power_off`. Everything random comes from the seed. */
 
 enum cut_phase {
     CUT_BEFORE,
@@ -30,7 +30,8 @@ struct flash_sim {
     uint32_t cut_operation; /* counted since power-on, from 0 */
     enum cut_phase cut_phase;
     bool cut_fired;
-    uint32_t fail_operation; /* this operation since power-on does nothing and reports STATUS_FLASH */
+    uint32_t fail_operation; /* this operation since power-on is done in part or not at all, and reports
+                                STATUS_FLASH */
     uint32_t illegal;        /* programs of 1 over 0, bad addresses */
     jmp_buf power_off;
 };

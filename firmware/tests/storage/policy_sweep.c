@@ -1,11 +1,11 @@
-/* Cuts the power at every operation of an upgrade, in every phase, under many seeds, also again during the recovery, and
- * checks after every boot what SPEC.md section 8 promises. The world (a flash image with an old set installed and a new one
- * staged) comes from Python, with real signatures.
+/* Cuts the power at every operation of an upgrade, in every phase, under many seeds, also again during the
+ * recovery, and checks after every boot what SPEC.md section 8 promises. The world (a flash image with an old
+ * set installed and a new one staged) comes from Python, with real signatures.
  *
  *   policy_sweep WORLD MASK EXPECT SEEDS NESTED_SEEDS RANDOM_LIVES
  *
- * MASK: modules that were staged. EXPECT: "new" (the upgrade ends with the new set) or "old" (it is refused). Prints the
- * replay line of the first violation and exits with 1. */
+ * MASK: modules that were staged. EXPECT: "new" (the upgrade ends with the new set) or "old" (it is refused).
+ * Prints the replay line of the first violation and exits with 1. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,8 +34,8 @@ struct plan {
     uint64_t seed;
     uint32_t count;
     struct cut cuts[CUTS_MAX];
-    bool scribble;          /* a started kernel whose flag is clear begins another download */
-    bool fail;              /* one operation of the first session reports an error instead */
+    bool scribble; /* a started kernel whose flag is clear begins another download */
+    bool fail;     /* one operation of the first session reports an error instead */
     uint32_t fail_operation;
 };
 
@@ -129,7 +129,8 @@ static void booted_check(const struct manifest *installed)
     life.sequence = installed->sequence;
 }
 
-/* What the kernel does after a download: request the upgrade, unless boot dropped this set. Returns true when it resets. */
+/* What the kernel does after a download: request the upgrade, unless boot dropped this set. Returns true when
+ * it resets. */
 static bool kernel_request(void)
 {
     struct record_log log;
@@ -171,7 +172,8 @@ static void kernel_scribble(void)
 /* From reset until the kernel has nothing more to do. */
 static void session_body(void)
 {
-    struct policy policy = {.flash = &sim.flash, .release_public_key = world.public_key, .report = event_ignore};
+    struct policy policy = {
+        .flash = &sim.flash, .release_public_key = world.public_key, .report = event_ignore};
     struct manifest installed;
     status_t status;
 

@@ -1,6 +1,6 @@
-/* Random lives of a record log under power cuts. A read must give the value of the last write that returned, or of a write
- * that was interrupted since; "no record" only before the first write that returned. Prints the seed of the first life
- * that breaks this. */
+/* Random lives of a record log under power cuts. A read must give the value of the last write that returned,
+ * or of a write that was interrupted since; "no record" only before the first write that returned. Prints the
+ * seed of the first life that breaks this. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static bool value_write(void)
 /* One session: some writes, usually ended by a cut. False when a read broke the rule. */
 static bool session_run(void)
 {
-    uint32_t writes = 1u + flash_sim_random(&life.sim, flash_sim_random(&life.sim, 8) == 0 ? 140 : 3);
+    uint32_t writes = 1u + flash_sim_random(&life.sim, flash_sim_random(&life.sim, 32) == 0 ? 140 : 3);
 
     flash_sim_power_on(&life.sim);
     record_log_init(&life.log, &life.sim.flash, layout_flag);
@@ -110,8 +110,8 @@ int main(int argc, char **argv)
             bool held = session_run();
 
             if (!held || life.sim.illegal != 0) {
-                printf("seed %llu: session %u read value %u, illegal operations %u\n", (unsigned long long)seed,
-                       session, value_read(), life.sim.illegal);
+                printf("seed %llu: session %u read value %u, illegal operations %u\n",
+                       (unsigned long long)seed, session, value_read(), life.sim.illegal);
                 return 1;
             }
         }

@@ -1,5 +1,6 @@
-/* Linked with --wrap=ed25519_verify: remembers signatures that the real check accepted, byte for byte, because a sweep
- * boots the same manifests a hundred thousand times. Everything else goes to the real check. */
+/* Linked with --wrap=ed25519_verify: remembers signatures that the real check accepted, byte for byte,
+ * because a sweep boots the same manifests a hundred thousand times. Everything else goes to the real check.
+ */
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,7 +1,5 @@
 """Builds the firmware's portable part for the host, sanitized, with or without one of its protections."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess
@@ -51,7 +49,9 @@ class Mutation:
 
     def apply(self, text: str) -> str:
         """Return the mutated source."""
-        assert text.count(self.old) == 1, f"{self.source}: the text to mutate occurs {text.count(self.old)} times"
+        assert text.count(self.old) == 1, (
+            f"{self.source}: the text to mutate occurs {text.count(self.old)} times"
+        )
         return text.replace(self.old, self.new)
 
 
@@ -61,6 +61,7 @@ class HostBuild:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._objects: dict[str, Path] = {}
+        self._programs: dict[tuple[str, Mutation | None], Path] = {}
         self._includes: list[str] = []
 
     def prepare(self) -> None:
@@ -70,7 +71,16 @@ class HostBuild:
         codec = self._folder / "codec"
         codec.mkdir(parents=True)
         zcbor = shutil.which("zcbor", path=str(Path(sys.executable).parent)) or "zcbor"
-        command = [zcbor, "code", "-c", ROOT / "server/cddl/manifest.cddl", "-d", "-t", "envelope", "manifest-map"]
+        command: list[str | Path] = [
+            zcbor,
+            "code",
+            "-c",
+            ROOT / "server/cddl/manifest.cddl",
+            "-d",
+            "-t",
+            "envelope",
+            "manifest-map",
+        ]
         command += ["--default-max-qty", "4", "--output-c", codec / "manifest_decode.c"]
         command += ["--output-h", codec / "manifest_decode.h", "--output-h-types", codec / "manifest_types.h"]
         run(command)
@@ -89,6 +99,11 @@ class HostBuild:
 
     def program(self, main: str, mutation: Mutation | None = None) -> Path:
         """Link `main` (a file beside this one) with the library, one source of it mutated if wanted."""
+        if (main, mutation) not in self._programs:
+            self._programs[main, mutation] = self._link(main, mutation)
+        return self._programs[main, mutation]
+
+    def _link(self, main: str, mutation: Mutation | None) -> Path:
         objects = dict(self._objects)
         name = Path(main).stem
         if mutation is not None:

@@ -3,8 +3,6 @@
 Made with cbor2 and cryptography alone, so that the firmware is not tested against its own tooling.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import struct
@@ -43,8 +41,7 @@ def region(name: str) -> tuple[int, int]:
 def image(name: str, generation: int) -> bytes:
     """Return a module's content: a few program operations, the last one short of a word."""
     size = {"kernel": 4650, "app": 701, "assets": 515}[name] + 4 * generation
-    stream = hashlib.shake_128(f"{name} {generation}".encode()).digest(size)
-    return stream
+    return hashlib.shake_128(f"{name} {generation}".encode()).digest(size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +86,11 @@ NEW = Release(sequence=6, images={name: image(name, 2) for name in MODULES}, ver
 
 def identity_blob() -> bytes:
     """Return an identity region's content; only the release key matters here."""
-    body = struct.pack("<II16s", 0x44495542, 1, b"host-test") + bytes(96) + RELEASE_KEY.public_key().public_bytes_raw()
+    body = (
+        struct.pack("<II16s", 0x44495542, 1, b"host-test")
+        + bytes(96)
+        + RELEASE_KEY.public_key().public_bytes_raw()
+    )
     body = body.ljust(252, b"\xff")
     return body + struct.pack("<I", zlib.crc32(body))
 

@@ -1,6 +1,4 @@
-"""The record log under power loss and flash errors: random lives against a list of values that a read may give."""
-
-from __future__ import annotations
+"""The record log under power loss and flash errors: random lives against the values that a read may give."""
 
 import pytest
 from storage_build import HostBuild, Mutation, run
