@@ -44,13 +44,12 @@ lint: setup ## run every linter and type checker
 format: setup ## format Python, C and Robot sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 	@git ls-files 'firmware/*.c' 'firmware/*.h' | xargs $(BIN)/clang-format -i
-	@$(BIN)/robocop format robot
 
 bench: firmware ## measure; prints a table and writes build/bench/bench.json
-	@$(BIN)/python -m brownout.bench --output $(BUILD)/bench/bench.json
+	@$(BIN)/brownout bench --output $(BUILD)/bench/bench.json
 
-mutants: firmware ## build each firmware mutant and check that the suites catch it
-	@$(BIN)/python robot/tests/mutants.py
+mutants: setup ## build each firmware mutant and check that the suites catch it
+	@$(BIN)/python robot/tests/mutants.py --workers $(WORKERS)
 
 clean: ## remove what was built (not the environment)
 	@rm -rf $(BUILD)

@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-/* First bytes of an app image (SPEC.md section 9). The image is code and read-only data (linked at memory.app_code), then
- * the initial values of .data. memory.app_data holds the stack at its lower end, then .data, then .bss: a stack that
- * overflows leaves the region and faults. */
+/* First bytes of an app image (SPEC.md section 9). The image is code and read-only data (linked at
+ * memory.app_code), then the initial values of .data. memory.app_data holds the stack at its lower end, then
+ * .data, then .bss: a stack that overflows leaves the region and faults. */
 
 #define APP_HEADER_MAGIC   0x50504142u /* "BAPP" */
 #define APP_HEADER_VERSION 1u

@@ -1,5 +1,5 @@
-/* The reference application: prints its version, reads a calibration table from the assets module, and sends a
- * measurement on the application channel ten times a second. It runs unprivileged behind the MPU. */
+/* The reference application: prints its version, reads a calibration table from the assets module, and sends
+ * a measurement on the application channel ten times a second. It runs unprivileged behind the MPU. */
 
 #include <stdint.h>
 

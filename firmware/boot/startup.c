@@ -7,9 +7,6 @@
 #include "uart.h"
 #include "version.h"
 
-/* What a stack word holds until it is used, so that the high-water mark can be read from RAM afterwards. */
-#define STACK_FILL 0xA5A5A5A5u
-
 extern uint32_t __stack_limit[];
 extern uint32_t __stack_top[];
 extern uint32_t __data_start[];
@@ -51,7 +48,7 @@ __attribute__((naked)) void Reset_Handler(void)
                    "blo 1b\n"
                    "b memory_prepare_and_run\n"
                    :
-                   : "i"(STACK_FILL));
+                   : "i"(SYSTEM_STACK_FILL));
 }
 
 void memory_prepare_and_run(void)

@@ -6,16 +6,16 @@
 #define MPU_RASR  (*(volatile uint32_t *)0xE000EDA0u)
 #define SCB_SHCSR (*(volatile uint32_t *)0xE000ED24u)
 
-#define CTRL_ENABLE         1u
-#define CTRL_PRIVDEFENA     4u
-#define RASR_XN             (1u << 28)
-#define RASR_AP_SHIFT       24u
-#define RASR_NORMAL         (1u << 17) /* C: normal memory, write-through */
-#define RASR_SIZE_SHIFT     1u
-#define RASR_ENABLE         1u
-#define SHCSR_MEMFAULTENA   (1u << 16)
-#define SHCSR_BUSFAULTENA   (1u << 17)
-#define SHCSR_USGFAULTENA   (1u << 18)
+#define CTRL_ENABLE       1u
+#define CTRL_PRIVDEFENA   4u
+#define RASR_XN           (1u << 28)
+#define RASR_AP_SHIFT     24u
+#define RASR_NORMAL       (1u << 17) /* C: normal memory, write-through */
+#define RASR_SIZE_SHIFT   1u
+#define RASR_ENABLE       1u
+#define SHCSR_MEMFAULTENA (1u << 16)
+#define SHCSR_BUSFAULTENA (1u << 17)
+#define SHCSR_USGFAULTENA (1u << 18)
 
 void mpu_region_set(uint32_t index, uint32_t base, uint32_t size, enum mpu_access access, bool execute)
 {

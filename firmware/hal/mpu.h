@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Armv7-M MPU (Armv7-M ARM, B3.5). Privileged code keeps the default memory map; unprivileged code sees only the regions
- * set here. */
+/* Armv7-M MPU (Armv7-M ARM, B3.5). Privileged code keeps the default memory map; unprivileged code sees only
+ * the regions set here. */
 
 enum mpu_access {
     MPU_READ = 2,       /* privileged read-write, unprivileged read-only */

@@ -3,6 +3,10 @@
 
 #include <stdint.h>
 
+/* What a stack word holds until it is used: startup code fills the stacks, and a debugger or the harness
+ * reads the high-water mark from RAM. */
+#define SYSTEM_STACK_FILL 0xA5A5A5A5u
+
 /* Requests a reset of the core (AIRCR.SYSRESETREQ) and never returns. */
 __attribute__((noreturn)) void system_reset(void);
 

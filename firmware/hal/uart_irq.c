@@ -42,7 +42,8 @@ static uint8_t ring_pop(struct ring *ring)
     return byte;
 }
 
-void uart_irq_init(struct uart_irq *uart, uint8_t *rx_buffer, size_t rx_size, uint8_t *tx_buffer, size_t tx_size)
+void uart_irq_init(struct uart_irq *uart, uint8_t *rx_buffer, size_t rx_size, uint8_t *tx_buffer,
+                   size_t tx_size)
 {
     uart->rx = (struct ring){.bytes = rx_buffer, .size = rx_size};
     uart->tx = (struct ring){.bytes = tx_buffer, .size = tx_size};
@@ -50,7 +51,8 @@ void uart_irq_init(struct uart_irq *uart, uint8_t *rx_buffer, size_t rx_size, ui
     REGISTER(uart, BAUDDIV) = 16;
     REGISTER(uart, INTCLEAR) = INT_TX | INT_RX;
     REGISTER(uart, CTRL) = CTRL_ENABLE;
-    /* A byte from before is of no use; on QEMU this read is also what makes the UART look for waiting ones. */
+    /* A byte from before is of no use; on QEMU this read is also what makes the UART look for waiting ones.
+     */
     (void)REGISTER(uart, DATA);
     interrupts_line_enable(uart->rx_irq);
     interrupts_line_enable(uart->tx_irq);

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Interrupt-driven CMSDK APB UART (Arm DDI 0479). One producer and one consumer per direction: the interrupt handler and
- * the kernel thread. */
+/* Interrupt-driven CMSDK APB UART (Arm DDI 0479). One producer and one consumer per direction: the interrupt
+ * handler and the kernel thread. */
 
 struct ring {
     uint8_t *bytes;
@@ -25,7 +25,8 @@ struct uart_irq {
 };
 
 /* Enables the UART, its interrupts and their NVIC lines. The buffers belong to the caller. */
-void uart_irq_init(struct uart_irq *uart, uint8_t *rx_buffer, size_t rx_size, uint8_t *tx_buffer, size_t tx_size);
+void uart_irq_init(struct uart_irq *uart, uint8_t *rx_buffer, size_t rx_size, uint8_t *tx_buffer,
+                   size_t tx_size);
 
 /* Called by both interrupt handlers. True when bytes arrived. */
 bool uart_irq_service(struct uart_irq *uart);

@@ -43,7 +43,8 @@ static void kernel_loop(void)
     }
 }
 
-/* A kernel that cannot do its work says why and stops: boot verified the set, so a retry would end the same way. */
+/* A kernel that cannot do its work says why and stops: boot verified the set, so a retry would end the same
+ * way. */
 static void halt_on_error(const char *line, status_t status)
 {
     if (status != STATUS_OK) {

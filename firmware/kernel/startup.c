@@ -14,9 +14,6 @@
 
 #define WAKE_PERIOD_MS 10u
 
-/* What a stack word holds until it is used, as in boot: the high-water marks can be read from RAM. */
-#define STACK_FILL 0xA5A5A5A5u
-
 #define SCB_SHPR2 (*(volatile uint32_t *)0xE000ED1Cu) /* SVC */
 #define SCB_SHPR3 (*(volatile uint32_t *)0xE000ED20u) /* PendSV, SysTick */
 #define NVIC_IPR  ((volatile uint8_t *)0xE000E400u)
@@ -64,7 +61,7 @@ __attribute__((naked)) void Reset_Handler(void)
                    "b memory_prepare_and_run\n"
                    ".ltorg\n"
                    :
-                   : "i"(STACK_FILL));
+                   : "i"(SYSTEM_STACK_FILL));
 }
 
 void memory_prepare_and_run(void)

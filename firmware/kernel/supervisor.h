@@ -7,7 +7,8 @@
 #include "status.h"
 #include "thread.h"
 
-/* Loads the app from its flash region to RAM, runs it unprivileged behind the MPU, and starts it again after a fault. */
+/* Loads the app from its flash region to RAM, runs it unprivileged behind the MPU, and starts it again after
+ * a fault. */
 
 enum supervisor_fault {
     SUPERVISOR_FAULT_NONE = 0,

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Messages of the app on their way to the application channel. When the link cannot keep up, new messages are dropped
- * and counted: the app is never blocked. Filled in SVC, emptied by the kernel thread. */
+/* Messages of the app on their way to the application channel. When the link cannot keep up, new messages are
+ * dropped and counted: the app is never blocked. Filled in SVC, emptied by the kernel thread. */
 
 bool telemetry_push(const uint8_t *message, size_t length);
 

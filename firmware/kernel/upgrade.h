@@ -10,8 +10,9 @@
 #include "manifest.h"
 #include "record_log.h"
 
-/* The upgrade client (server/PROTOCOL.md section 4): sends the installed manifest every check interval, downloads what
- * changed, sets the upgrade flag and asks for a reset. Messages go in and out through the caller; no hardware. */
+/* The upgrade client (server/PROTOCOL.md section 4): sends the installed manifest every check interval,
+ * downloads what changed, sets the upgrade flag and asks for a reset. Messages go in and out through the
+ * caller; no hardware. */
 
 #define UPGRADE_MESSAGE_MAX 1024u
 
@@ -25,7 +26,8 @@ enum upgrade_phase {
 
 struct upgrade_callbacks {
     void *context;
-    /* Sends one message on the upgrade channel; false when it does not fit now: upgrade_poll() tries again. */
+    /* Sends one message on the upgrade channel; false when it does not fit now: upgrade_poll() tries again.
+     */
     bool (*send)(void *context, const uint8_t *message, size_t length);
 };
 
@@ -40,8 +42,8 @@ struct upgrade {
 
     enum upgrade_phase phase;
     uint32_t check_ms;
-    bool boot_report_due;       /* the first check after power-on says what runs */
-    uint32_t install_ms;        /* when the device resets at the latest */
+    bool boot_report_due;                /* the first check after power-on says what runs */
+    uint32_t install_ms;                 /* when the device resets at the latest */
     uint8_t refused_digest[DIGEST_SIZE]; /* envelope that is not tried again in this session; zero = none */
 
     struct manifest installed;
@@ -52,21 +54,24 @@ struct upgrade {
     size_t outbox_length;
 };
 
-/* Reads the installed manifest. Any error is final: boot does not start a kernel whose set does not verify. */
-MUST_USE status_t upgrade_init(struct upgrade *upgrade, const struct flash *flash, const struct identity *identity,
-                               const struct upgrade_callbacks *callbacks, uint32_t boot_version);
+/* Reads the installed manifest. Any error is final: boot does not start a kernel whose set does not verify.
+ */
+MUST_USE status_t upgrade_init(struct upgrade *upgrade, const struct flash *flash,
+                               const struct identity *identity, const struct upgrade_callbacks *callbacks,
+                               uint32_t boot_version);
 
 /* The session came up or ended. */
 void upgrade_session(struct upgrade *upgrade, bool up, uint32_t now_ms);
 
 /* A message of the upgrade channel. STATUS_MALFORMED or STATUS_PROTOCOL: the caller ends the session. */
-MUST_USE status_t upgrade_receive(struct upgrade *upgrade, const uint8_t *message, size_t length, uint32_t now_ms);
+MUST_USE status_t upgrade_receive(struct upgrade *upgrade, const uint8_t *message, size_t length,
+                                  uint32_t now_ms);
 
 /* Timers and pending output. */
 void upgrade_poll(struct upgrade *upgrade, uint32_t now_ms);
 
-/* True when the flag is set and the device should reset: at once when `link_drained` says that the report has left,
- * otherwise when its time is up. */
+/* True when the flag is set and the device should reset: at once when `link_drained` says that the report has
+ * left, otherwise when its time is up. */
 bool upgrade_wants_reset(const struct upgrade *upgrade, bool link_drained, uint32_t now_ms);
 
 #endif

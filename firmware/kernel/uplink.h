@@ -10,11 +10,11 @@
 /* Joins the uplink UART, the link and its channels: telemetry out, upgrade messages both ways. */
 
 /* Opens the UART and starts the link; `upgrade` is initialised here. */
-MUST_USE status_t uplink_init(const struct flash *flash, const struct identity *identity, uint32_t boot_version,
-                              uint32_t now_ms);
+MUST_USE status_t uplink_init(const struct flash *flash, const struct identity *identity,
+                              uint32_t boot_version, uint32_t now_ms);
 
-/* Moves bytes and messages; called by the kernel thread whenever it was woken. True when it wants to be called again at
- * once. */
+/* Moves bytes and messages; called by the kernel thread whenever it was woken. True when it wants to be
+ * called again at once. */
 bool uplink_poll(uint32_t now_ms);
 
 /* True when an upgrade waits for the device to reset. */

@@ -13,8 +13,8 @@
 #define AEAD_TAG_SIZE   16u
 
 /* `out` has length + AEAD_TAG_SIZE bytes and may be the same buffer as `plain`. */
-void aead_seal(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const uint8_t *ad, size_t ad_length,
-               const uint8_t *plain, size_t length);
+void aead_seal(uint8_t *out, const uint8_t key[32], const uint8_t nonce[12], const uint8_t *ad,
+               size_t ad_length, const uint8_t *plain, size_t length);
 
 /* `length` counts the plaintext; `sealed` has length + AEAD_TAG_SIZE bytes; `out` may be the same buffer.
  * STATUS_AUTHENTICATION leaves `out` undefined when it overlaps, untouched otherwise. */

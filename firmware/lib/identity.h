@@ -26,8 +26,8 @@ struct identity {
 /* The configured interval, or the default of one minute. */
 uint32_t identity_check_interval_ms(const struct identity *identity);
 
-/* Checks magic, version and CRC of the identity at `bytes` (256 bytes, word aligned). `*identity` points into it.
- * STATUS_NOT_FOUND when the magic is not there, STATUS_MALFORMED for a wrong version or CRC. */
+/* Checks magic, version and CRC of the identity at `bytes` (256 bytes, word aligned). `*identity` points into
+ * it. STATUS_NOT_FOUND when the magic is not there, STATUS_MALFORMED for a wrong version or CRC. */
 MUST_USE status_t identity_open(const uint8_t *bytes, const struct identity **identity);
 
 #endif

@@ -8,8 +8,9 @@
 #include "random.h"
 #include "status.h"
 
-/* The device's end of the P2P link (server/PROTOCOL.md sections 1 to 3): COBS framing, Noise_IK initiator, virtual
- * channels with credit, liveness and back-off. Sans-IO: bytes and the time go in, bytes come out through callbacks. */
+/* The device's end of the P2P link (server/PROTOCOL.md sections 1 to 3): COBS framing, Noise_IK initiator,
+ * virtual channels with credit, liveness and back-off. Sans-IO: bytes and the time go in, bytes come out
+ * through callbacks. */
 
 #define LINK_PAYLOAD_MAX 1024u
 #define LINK_FRAME_MAX   1060u
@@ -24,8 +25,8 @@ enum link_channel {
 
 struct link_callbacks {
     void *context;
-    /* Queues bytes of the stream for the UART. All of `length` is taken or nothing (false): the link keeps the frame and
-     * tries again at the next link_poll(). Called only with whole encoded frames. */
+    /* Queues bytes of the stream for the UART. All of `length` is taken or nothing (false): the link keeps
+     * the frame and tries again at the next link_poll(). Called only with whole encoded frames. */
     bool (*transmit)(void *context, const uint8_t *bytes, size_t length);
     /* A message arrived on channel 1..3. The receiver calls link_consume() when it has dealt with it. */
     void (*receive)(void *context, enum link_channel channel, const uint8_t *payload, size_t length);
@@ -34,9 +35,9 @@ struct link_callbacks {
 };
 
 struct link_keys {
-    const uint8_t *local_private;  /* 32 bytes */
-    const uint8_t *remote_public;  /* 32 bytes */
-    const uint8_t *device_id;      /* 16 bytes, NUL padded */
+    const uint8_t *local_private; /* 32 bytes */
+    const uint8_t *remote_public; /* 32 bytes */
+    const uint8_t *device_id;     /* 16 bytes, NUL padded */
 };
 
 struct link; /* the full struct is in link.c's companion link_state.h so that callers can place it */
@@ -58,18 +59,20 @@ bool link_is_up(const struct link *link);
 /* True while a message or an encoded frame still waits to be handed to transmit(). */
 bool link_has_output(const struct link *link);
 
-/* Bytes that may be sent on the channel now, with one message (0 when the session is down or the slot is taken). */
+/* Bytes that may be sent on the channel now, with one message (0 when the session is down or the slot is
+ * taken). */
 size_t link_send_room(const struct link *link, enum link_channel channel);
 
-/* Sends one message. STATUS_WOULD_BLOCK: no credit or the previous message has not left yet; STATUS_WRONG_STATE: no
- * session. */
-MUST_USE status_t link_send(struct link *link, enum link_channel channel, const uint8_t *payload, size_t length,
-                            uint32_t now_ms);
+/* Sends one message. STATUS_WOULD_BLOCK: no credit or the previous message has not left yet;
+ * STATUS_WRONG_STATE: no session. */
+MUST_USE status_t link_send(struct link *link, enum link_channel channel, const uint8_t *payload,
+                            size_t length, uint32_t now_ms);
 
 /* Gives `length` received bytes of a channel back to the peer as credit. */
 void link_consume(struct link *link, enum link_channel channel, size_t length);
 
-/* Ends the session after an error that the user of a channel found; a new handshake follows after the back-off. */
+/* Ends the session after an error that the user of a channel found; a new handshake follows after the
+ * back-off. */
 void link_fail(struct link *link, uint32_t now_ms);
 
 #endif

@@ -51,26 +51,28 @@ struct manifest {
     uint8_t key_id[MANIFEST_KEY_ID_SIZE];
 };
 
-/* Checks the envelope's signature, decodes it, and checks board name, ids (ascending, 1..3, no id twice), kinds and
- * regions against this board's layout (lib/layout.h), image sizes, and dependencies.
- * A set without a kernel is malformed. STATUS_MALFORMED, _BAD_SIGNATURE, _WRONG_BOARD or _DEPENDENCY otherwise;
- * `manifest` is then undefined. */
+/* Checks the envelope's signature, decodes it, and checks board name, ids (ascending, 1..3, no id twice),
+ * kinds and regions against this board's layout (lib/layout.h), image sizes, and dependencies. A set without
+ * a kernel is malformed. STATUS_MALFORMED, _BAD_SIGNATURE, _WRONG_BOARD or _DEPENDENCY otherwise; `manifest`
+ * is then undefined. */
 MUST_USE status_t manifest_open(const uint8_t *envelope, size_t length, const uint8_t public_key[32],
                                 struct manifest *manifest);
 
-/* Finds the envelope in a manifest region (header of SPEC.md section 6); nothing is verified but magic and length.
+/* Finds the envelope in a manifest region (header of SPEC.md section 6); nothing is verified but magic and
+ * length.
  * `*envelope` points into the array. STATUS_NOT_FOUND when there is none. */
-MUST_USE status_t manifest_region_find(const struct flash *flash, struct flash_region region, const uint8_t **envelope,
-                                       uint32_t *length);
+MUST_USE status_t manifest_region_find(const struct flash *flash, struct flash_region region,
+                                       const uint8_t **envelope, uint32_t *length);
 
 /* Erases the region and programs header and envelope. */
-MUST_USE status_t manifest_region_write(const struct flash *flash, struct flash_region region, const uint8_t *envelope,
-                                        uint32_t length);
+MUST_USE status_t manifest_region_write(const struct flash *flash, struct flash_region region,
+                                        const uint8_t *envelope, uint32_t length);
 
 /* The module with this id, NULL when the manifest has none. */
 const struct manifest_module *manifest_module_find(const struct manifest *manifest, uint32_t module_id);
 
-/* STATUS_OK when the first `module->size` bytes of `region` have the module's digest, else STATUS_BAD_DIGEST. */
+/* STATUS_OK when the first `module->size` bytes of `region` have the module's digest, else STATUS_BAD_DIGEST.
+ */
 MUST_USE status_t manifest_module_verify(const struct flash *flash, struct flash_region region,
                                          const struct manifest_module *module);
 

@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Deterministic random bit generator: ChaCha20 with fast key erasure, seeded from the entropy of a power-on. */
+/* Deterministic random bit generator: ChaCha20 with fast key erasure, seeded from the entropy of a power-on.
+ */
 struct random {
     uint8_t key[32];
 };

@@ -20,7 +20,8 @@ struct record_log {
 /* Binds a log to its region. Nothing is read or written. */
 void record_log_init(struct record_log *log, const struct flash *flash, struct flash_region region);
 
-/* Copies the current record's payload. STATUS_NOT_FOUND when there is none. What is read may not persist: see SPEC.md. */
+/* Copies the current record's payload. STATUS_NOT_FOUND when there is none. What is read may not persist: see
+ * SPEC.md. */
 MUST_USE status_t record_log_read(const struct record_log *log, uint8_t payload[RECORD_LOG_PAYLOAD_SIZE]);
 
 /* Writes a new current record; it persists once this returns STATUS_OK. */

@@ -65,8 +65,8 @@ def is_current(output: Path) -> bool:
 def download(folder: Path) -> None:
     """Download the sdists into `folder`, hashes checked by pip. Raises FetchError."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    # The sources of these packages, but wheels of what pip wants for reading their metadata: building that (Cython)
-    # from source would need Python's headers.
+    # The sources of these packages, but wheels of what pip wants for their metadata (Cython): building
+    # that from source would need Python's headers.
     command += [
         "--no-binary",
         ",".join(FILES),

@@ -58,6 +58,10 @@ class SerialPort:
                 view = view[self._port.write(view) :]
         except (serial.SerialException, OSError, ValueError) as error:
             raise PortClosed(f"port {self.url}: cannot be written ({error})") from error
+        except TypeError as error:
+            if not self._closed:  # pyserial forgets its socket when another thread closes the port meanwhile
+                raise
+            raise PortClosed(f"port {self.url}: closed") from error
 
     def wake(self) -> None:
         """Make the reader's read() raise PortClosed, now or next."""

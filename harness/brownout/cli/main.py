@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from brownout.cli.bench import bench_command
 from brownout.cli.board import board_group
 from brownout.cli.flash import flash_group
 from brownout.cli.run import run_command
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (board_group, flash_group, run_command, uplink_command):
+for command in (bench_command, board_group, flash_group, run_command, uplink_command):
     cli.add_command(command)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from fieldlink.cli.common import database_option, json_option, say, store_option
+from fieldlink.gateway import ReportCode
 from fieldlink.store import DeviceRecord, DeviceState, Store
 from fieldlink.version import format_version
 
@@ -32,10 +33,18 @@ def _line(device: DeviceRecord, state: DeviceState) -> str:
         return f"{device.device_id}  {device.board}  never seen"
     seen = datetime.fromtimestamp(state.last_seen, UTC).isoformat(timespec="seconds")
     installed = "nothing" if state.installed_sequence is None else str(state.installed_sequence)
-    report = "" if state.report_code is None else f"  report {state.report_sequence}:{state.report_code}"
+    report = "" if state.report_code is None else f"  last report: {_report(state)}"
     boot = "" if state.boot_version is None else f"  boot {format_version(state.boot_version)}"
     telemetry = f"telemetry {state.telemetry_count}"
     return f"{device.device_id}  {device.board}  seen {seen}  runs {installed}{boot}{report}  {telemetry}"
+
+
+def _report(state: DeviceState) -> str:
+    try:
+        what = ReportCode(state.report_code or 0).name.lower().replace("_", " ")
+    except ValueError:
+        what = f"code {state.report_code}"
+    return f"{what} (release {state.report_sequence})"
 
 
 def _fields(device: DeviceRecord, state: DeviceState) -> dict[str, object]:

@@ -92,7 +92,7 @@ def list_releases(store_path: Path, database_url: str | None, board: str | None,
 @database_option
 @click.option("--board", required=True, help="Board that the release is for.")
 @click.option("--sequence", required=True, type=int, help="Which release.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="File for the signed manifest.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="File for the manifest.")
 @json_option
 def export(
     store_path: Path, database_url: str | None, board: str, sequence: int, output: Path, as_json: bool

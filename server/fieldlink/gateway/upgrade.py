@@ -23,7 +23,7 @@ class ReportCode(IntEnum):
     """What a device reports."""
 
     INSTALLING = 0
-    INSTALLED = 1
+    RUNNING = 1
     SIGNATURE = 2
     ROLLBACK = 3
     BOARD_OR_REGION = 4

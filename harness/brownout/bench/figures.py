@@ -1,0 +1,133 @@
+"""What is measured: names, units and aims, as data. What each one means is said in docs/figures.md."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from brownout.errors import StateError
+
+
+class Unit(enum.Enum):
+    """What a figure counts. The value is the unit's sign."""
+
+    SECOND = "s"
+    MILLISECOND = "ms"
+    MICROSECOND = "us"
+    BYTE = "B"
+    BYTE_RATE = "B/s"
+    OPERATION = "op"
+    OPERATION_RATE = "op/s"
+    RATIO = "x"
+
+
+class Headline(enum.Enum):
+    """Which of the samples stands for all of them."""
+
+    MEDIAN = "median"
+    WORST = "max"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Something that the benchmark measures.
+
+    `aim` is the most that the headline may be, in `unit`; None when nobody asked for a limit.
+    """
+
+    group: str
+    key: str
+    unit: Unit
+    title: str
+    aim: float | None = None
+    headline: Headline = Headline.MEDIAN
+
+    @property
+    def name(self) -> str:
+        """Name in tables and JSON: GROUP.KEY."""
+        return f"{self.group}.{self.key}"
+
+
+def _power_on() -> tuple[Figure, ...]:
+    group, ms = "power-on", Unit.MILLISECOND
+    return (
+        Figure(group=group, key="first-byte", unit=ms, title="power-on to boot's first byte"),
+        Figure(group=group, key="app", unit=ms, title="power-on to the application's first line"),
+    )
+
+
+def _upgrade() -> tuple[Figure, ...]:
+    group, s = "upgrade", Unit.SECOND
+    return (
+        Figure(group=group, key="total", unit=s, title="check to new application, 3 modules, no cut"),
+        Figure(group=group, key="download", unit=s, title="check to upgrade flag set"),
+        Figure(group=group, key="install", unit=s, title="flag set to new application"),
+        Figure(group=group, key="payload", unit=Unit.BYTE, title="size of the three images"),
+        Figure(
+            group=group, key="link-bytes", unit=Unit.BYTE, title="bytes to the device during the download"
+        ),
+        Figure(group=group, key="link-rate", unit=Unit.BYTE_RATE, title="the same by the second"),
+    )
+
+
+def _doorbell() -> tuple[Figure, ...]:
+    group, us = "doorbell", Unit.MICROSECOND
+    return (
+        Figure(group=group, key="rate", unit=Unit.OPERATION_RATE, title="flash operations in boot's copy"),
+        Figure(group=group, key="operations", unit=Unit.OPERATION, title="how many they were"),
+        Figure(group=group, key="program", unit=us, title="round trip of a program operation"),
+        Figure(group=group, key="program-controller", unit=us, title="the same without the emulator"),
+        Figure(group=group, key="program-model", unit=us, title="the flash model's part of it"),
+        Figure(group=group, key="erase", unit=us, title="round trip of an erase operation"),
+        Figure(group=group, key="erase-controller", unit=us, title="the same without the emulator"),
+        Figure(group=group, key="erase-model", unit=us, title="the flash model's part of it"),
+    )
+
+
+def _recovery() -> tuple[Figure, ...]:
+    group = "cut-and-recover"
+    return (
+        Figure(group=group, key="cycle", unit=Unit.SECOND, title="restore, cut, recover, oracles", aim=1.5),
+        Figure(group=group, key="recovery", unit=Unit.SECOND, title="its part after the cut"),
+        Figure(group=group, key="ratio", unit=Unit.RATIO, title="the cycle by a plain power-on to app"),
+    )
+
+
+def _size() -> tuple[Figure, ...]:
+    group, kib = "size", 1024
+    return (
+        Figure(group=group, key="boot-flash", unit=Unit.BYTE, title="boot in ROM", aim=40 * kib),
+        Figure(group=group, key="kernel-flash", unit=Unit.BYTE, title="kernel in flash", aim=96 * kib),
+        Figure(group=group, key="app-flash", unit=Unit.BYTE, title="app in flash"),
+        Figure(group=group, key="assets-flash", unit=Unit.BYTE, title="assets in flash"),
+        Figure(group=group, key="boot-ram", unit=Unit.BYTE, title="boot's RAM, stack included"),
+        Figure(group=group, key="kernel-ram", unit=Unit.BYTE, title="kernel's RAM, stacks included"),
+        Figure(group=group, key="both-ram", unit=Unit.BYTE, title="RAM of boot and kernel", aim=64 * kib),
+        Figure(group=group, key="app-ram", unit=Unit.BYTE, title="app's RAM: code, data, stack"),
+    )
+
+
+def _stack() -> tuple[Figure, ...]:
+    titles = {
+        "boot": "boot, after it installed a set",
+        "kernel": "kernel thread, after download and start",
+        "interrupt": "kernel's handlers, the same",
+        "app": "app, the same",
+    }
+    return tuple(
+        Figure(group="stack", key=key, unit=Unit.BYTE, title=title, headline=Headline.WORST)
+        for key, title in titles.items()
+    )
+
+
+FIGURES: Final = (*_power_on(), *_upgrade(), *_doorbell(), *_recovery(), *_size(), *_stack())
+"""All figures, in the order of the table."""
+
+
+def find_figure(name: str) -> Figure:
+    """The figure of this name. Raises StateError."""
+    for figure in FIGURES:
+        if figure.name == name:
+            return figure
+    raise StateError(f"figure '{name}': not in the catalogue (brownout.bench.figures)")
