@@ -32,6 +32,7 @@ need gcc-arm-none-eabi arm-none-eabi-gcc --version
 need libnewlib-arm-none-eabi has_nano_specs
 need "gcc libc6-dev" has_sanitizers
 need git git --version
+need gdb-multiarch gdb-multiarch --version
 need cppcheck cppcheck --version
 
 if [ -n "$missing" ]; then

@@ -7,9 +7,9 @@
 
 #include "status.h"
 
-/* Monitor-mode debugging of the app (server/PROTOCOL.md section 8): executes requests, keeps breakpoints and watchpoints,
- * reports stops. Knows the machine only through struct debug_target, sessions only through their callbacks: no device
- * header, no keys, no link. Everything is called from the kernel thread. */
+/* Monitor-mode debugging of the app (server/PROTOCOL.md section 8): executes requests, keeps breakpoints and
+ * watchpoints, reports stops. Knows the machine only through struct debug_target, sessions only through their
+ * callbacks: no device header, no keys, no link. Everything is called from the kernel thread. */
 
 enum debug_permission {
     DEBUG_PERMISSION_READ = 1,
@@ -46,23 +46,30 @@ struct debug_target {
     /* The stopped app's registers. */
     void (*registers_get)(void *context, uint32_t registers[DEBUG_REGISTER_COUNT]);
     status_t (*registers_set)(void *context, const uint32_t registers[DEBUG_REGISTER_COUNT]);
-    /* Keeps the app from running, lets it run (also one that sleeps in a system call: it goes on sleeping). */
+    /* Keeps the app from running, lets it run (also one that sleeps in a system call: it goes on sleeping).
+     */
     void (*app_hold)(void *context);
     void (*app_release)(void *context);
-    /* Hardware watch areas (MPU): `size` is a power of two from 32, `base` aligned to it; no_access also stops reads. */
+    /* Hardware watch areas (MPU): `size` is a power of two from 32, `base` aligned to it; no_access also
+     * stops reads. */
     uint32_t watch_areas;
     status_t (*watch_set)(void *context, uint32_t index, uint32_t base, uint32_t size, bool no_access);
     void (*watch_clear)(void *context, uint32_t index);
     /* Where the app lives, for `hello`. */
     uint32_t code_base, code_size, data_base, data_size;
-    /* Restarts the app, or the device (returns; it happens once answers have left). */
+    /* Where its stack is (size 0: unknown). The core pushes exception frames with the app's rights, so no
+     * watch area may come near: watchpoints there are served by stepping the app. */
+    uint32_t stack_base, stack_size;
+    /* Restarts the app (and calls debug_agent_app_reloaded), or the device (returns; it happens once answers
+     * have left). */
     void (*reset)(void *context, bool device);
 };
 
 /* One session's way out. */
 struct debug_session_callbacks {
     void *context;
-    /* Sends one debug-response; false when there is no room now: the agent keeps it and tries again in debug_agent_poll. */
+    /* Sends one debug-response; false when there is no room now: the agent keeps it and tries again in
+     * debug_agent_poll. */
     bool (*send)(void *context, const uint8_t *message, size_t length);
 };
 
@@ -70,22 +77,26 @@ struct debug_agent; /* in debug_agent_state.h, so that callers can place it */
 
 void debug_agent_init(struct debug_agent *agent, const struct debug_target *target);
 
-/* Opens session `index` (0..DEBUG_SESSIONS-1). STATUS_WRONG_STATE when it is open, or when another session has more than
- * read permission and so would this one. */
+/* Opens session `index` (0..DEBUG_SESSIONS-1). STATUS_WRONG_STATE when it is open, or when another session
+ * has more than read permission and so would this one. */
 MUST_USE status_t debug_agent_attach(struct debug_agent *agent, uint32_t index, uint32_t permissions,
                                      const struct debug_session_callbacks *callbacks);
 
 /* Ends a session; the last one with control permission leaves the app unpatched, unwatched and running. */
 void debug_agent_detach(struct debug_agent *agent, uint32_t index);
 
-/* One debug-request. STATUS_MALFORMED: the caller ends the session. STATUS_WOULD_BLOCK: the answer to an earlier one has
- * not left: the caller offers it again. */
-MUST_USE status_t debug_agent_request(struct debug_agent *agent, uint32_t index, const uint8_t *message, size_t length);
+/* One debug-request. STATUS_MALFORMED: the caller ends the session. STATUS_WOULD_BLOCK: the answer to an
+ * earlier one has not left: the caller offers it again. */
+MUST_USE status_t debug_agent_request(struct debug_agent *agent, uint32_t index, const uint8_t *message,
+                                      size_t length);
 
-/* The app trapped. False: not the agent's (no session controls the app): the supervisor handles it. `reason` is
- * DEBUG_STOP_BREAKPOINT for BKPT, DEBUG_STOP_MEMORY_FAULT with the faulting address for a possible watchpoint, or another
- * fault; the agent finds out what it really was. */
+/* The app trapped. False: not the agent's (no session controls the app): the supervisor handles it. `reason`
+ * is DEBUG_STOP_BREAKPOINT for BKPT, DEBUG_STOP_MEMORY_FAULT with the faulting address for a possible
+ * watchpoint, or another fault; the agent finds out what it really was. */
 bool debug_agent_app_trapped(struct debug_agent *agent, enum debug_stop_reason reason, uint32_t address);
+
+/* The app's code and data were loaded anew; it is about to start. Breakpoints are put into the new code. */
+void debug_agent_app_reloaded(struct debug_agent *agent);
 
 /* The app's console output; dropped when a session has no room. */
 void debug_agent_output(struct debug_agent *agent, const uint8_t *bytes, size_t length);

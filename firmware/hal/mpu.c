@@ -27,6 +27,12 @@ void mpu_region_set(uint32_t index, uint32_t base, uint32_t size, enum mpu_acces
                ((log2_size - 1u) << RASR_SIZE_SHIFT) | RASR_ENABLE;
 }
 
+void mpu_region_clear(uint32_t index)
+{
+    MPU_RNR = index;
+    MPU_RASR = 0;
+}
+
 void mpu_enable(void)
 {
     SCB_SHCSR |= SHCSR_MEMFAULTENA | SHCSR_BUSFAULTENA | SHCSR_USGFAULTENA;

@@ -1,4 +1,5 @@
 #include "clock.h"
+#include "debug_port.h"
 #include "flash_controller.h"
 #include "identity.h"
 #include "layout.h"
@@ -30,11 +31,15 @@ static void kernel_loop(void)
 {
     for (;;) {
         uint32_t now_ms = clock_now_ms();
-        bool more = uplink_poll(now_ms);
+        bool more;
 
+        /* What the app did comes before requests that concern it: it has not run since. */
+        debug_port_poll();
         supervisor_poll(now_ms);
+        more = uplink_poll(now_ms);
         if (uplink_wants_reset(now_ms)) {
-            log_line("kernel: resetting to install");
+            log_line(debug_port_wants_reset(true, now_ms) ? "kernel: resetting for a debugger"
+                                                          : "kernel: resetting to install");
             system_reset();
         }
         if (!more) {
@@ -61,6 +66,7 @@ static void kernel_thread(void)
     banner_print();
     halt_on_error("kernel: identity", identity_open(flash->array + layout_identity.offset, &identity));
     clock_init();
+    debug_port_init();
     halt_on_error("kernel: uplink", uplink_init(flash, identity, __boot_version, clock_now_ms()));
     halt_on_error("kernel: app", supervisor_start());
     kernel_loop();

@@ -18,6 +18,22 @@
 #define SCB_SHPR3 (*(volatile uint32_t *)0xE000ED20u) /* PendSV, SysTick */
 #define NVIC_IPR  ((volatile uint8_t *)0xE000E400u)
 #define SCB_CFSR  (*(volatile uint32_t *)0xE000ED28u)
+#define SCB_HFSR  (*(volatile uint32_t *)0xE000ED2Cu)
+#define SCB_DFSR  (*(volatile uint32_t *)0xE000ED30u)
+#define SCB_MMFAR (*(volatile uint32_t *)0xE000ED34u)
+#define SCB_BFAR  (*(volatile uint32_t *)0xE000ED38u)
+
+#define CFSR_DACCVIOL  (1u << 1)
+#define CFSR_MSTKERR   (1u << 4)
+#define CFSR_MMARVALID (1u << 7)
+#define CFSR_STKERR    (1u << 12)
+#define CFSR_BFARVALID (1u << 15)
+#define HFSR_DEBUGEVT  (1u << 31)
+
+#define EXCEPTION_DEBUG_MONITOR 12u
+
+/* How far from the end of its stack an app's access may be to count as an overflow. */
+#define STACK_OVERFLOW_REACH 1024u
 
 #define PRIORITY_LOW 0xE0u
 #define PRIORITY_IRQ 0x40u
@@ -114,8 +130,24 @@ __attribute__((naked)) void Fault_Handler(void)
                    "b   fault_dispatch \n");
 }
 
-static enum supervisor_fault fault_kind(uint32_t exception)
+/* Below memory.app_data there may be memory that the app can read (its code): a stack that overflows is told
+ * from a wild pointer by where the stack pointer is. */
+static bool stack_is_overflown(uint32_t cfsr, uint32_t address, const struct thread_frame *frame)
 {
+    const uint32_t bottom = BOARD_MEMORY_APP_DATA_BASE;
+
+    if ((cfsr & (CFSR_MSTKERR | CFSR_STKERR)) != 0) {
+        return true; /* the core could not push the frame */
+    }
+    return (cfsr & (CFSR_DACCVIOL | CFSR_MMARVALID)) == (CFSR_DACCVIOL | CFSR_MMARVALID) &&
+           bottom - 1u - address < STACK_OVERFLOW_REACH && (uint32_t)frame - bottom < STACK_OVERFLOW_REACH;
+}
+
+static enum supervisor_fault fault_kind(uint32_t exception, uint32_t hfsr, bool overflown)
+{
+    if (overflown) {
+        return SUPERVISOR_FAULT_STACK;
+    }
     switch (exception) {
     case 4:
         return SUPERVISOR_FAULT_MEMORY;
@@ -123,9 +155,29 @@ static enum supervisor_fault fault_kind(uint32_t exception)
         return SUPERVISOR_FAULT_BUS;
     case 6:
         return SUPERVISOR_FAULT_USAGE;
+    case EXCEPTION_DEBUG_MONITOR:
+        return SUPERVISOR_FAULT_BREAKPOINT;
     default:
-        return SUPERVISOR_FAULT_HARD;
+        /* Where no debug monitor is, or it is off, BKPT escalates. */
+        return (hfsr & HFSR_DEBUGEVT) != 0 ? SUPERVISOR_FAULT_BREAKPOINT : SUPERVISOR_FAULT_HARD;
     }
+}
+
+static void app_fault_dispatch(uint32_t exception, const struct thread_frame *frame)
+{
+    uint32_t cfsr = SCB_CFSR;
+    uint32_t hfsr = SCB_HFSR;
+    uint32_t address = 0;
+
+    if ((cfsr & CFSR_MMARVALID) != 0) {
+        address = SCB_MMFAR;
+    } else if ((cfsr & CFSR_BFARVALID) != 0) {
+        address = SCB_BFAR;
+    }
+    SCB_CFSR = cfsr; /* write one to clear */
+    SCB_HFSR = hfsr;
+    SCB_DFSR = SCB_DFSR;
+    supervisor_app_stopped(fault_kind(exception, hfsr, stack_is_overflown(cfsr, address, frame)), address);
 }
 
 /* The app's faults stop the app; the kernel's own stop the device with a last line for the console. */
@@ -139,8 +191,7 @@ void fault_dispatch(uint32_t exc_return, const struct thread_frame *frame)
     __asm volatile("mrs %0, ipsr" : "=r"(exception));
     __asm volatile("mrs %0, control" : "=r"(control));
     if ((exc_return & EXC_RETURN_PSP) != 0 && (control & 1u) != 0) {
-        SCB_CFSR = SCB_CFSR; /* write one to clear */
-        supervisor_app_stopped(fault_kind(exception));
+        app_fault_dispatch(exception, frame);
         return;
     }
     text_init(&text, buffer, sizeof(buffer));
@@ -169,7 +220,7 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16u + B
     Fault_Handler,      /* BusFault */
     Fault_Handler,      /* UsageFault */
     [11] = SVC_Handler,
-    [12] = Unexpected_Handler, /* DebugMonitor */
+    [EXCEPTION_DEBUG_MONITOR] = Fault_Handler,
     [14] = PendSV_Handler,
     [15] = SysTick_Handler,
     [16 + BOARD_UART_UPLINK_RX_IRQ] = Uplink_Handler,

@@ -1,6 +1,7 @@
 #include "syscall_handler.h"
 
 #include "clock.h"
+#include "debug_port.h"
 #include "log.h"
 #include "supervisor.h"
 #include "syscalls.h"
@@ -14,6 +15,7 @@ static uint32_t console_write(uint32_t address, uint32_t length)
         return SYSCALL_FAILED;
     }
     log_bytes((const char *)address, length);
+    debug_port_output((const uint8_t *)address, length);
     return 0;
 }
 
@@ -47,7 +49,7 @@ void syscall_handler_dispatch(struct thread_frame *frame)
         frame->r0 = clock_now_ms();
         break;
     case SYSCALL_EXIT:
-        supervisor_app_stopped(SUPERVISOR_FAULT_EXIT);
+        supervisor_app_stopped(SUPERVISOR_FAULT_EXIT, 0);
         break;
     default:
         frame->r0 = SYSCALL_FAILED;

@@ -64,6 +64,7 @@ status_t upgrade_init(struct upgrade *upgrade, const struct flash *flash, const 
     record_log_init(&upgrade->progress_log, flash, layout_progress);
     download_init(&upgrade->download, flash, &upgrade->progress_log);
     RETURN_IF_ERROR(manifest_region_find(flash, layout_manifest, &envelope, &length));
+    digest_compute(upgrade->installed_digest, envelope, length);
     return manifest_open(envelope, length, identity->release_public_key, &upgrade->installed);
 }
 
@@ -196,8 +197,20 @@ static void offer_install(struct upgrade *upgrade, uint32_t now_ms)
     report_send(upgrade, upgrade->offered.sequence, REPORT_INSTALLING);
 }
 
-/* Fetches the next module, or installs when there is none left. */
-static void download_advance(struct upgrade *upgrade, uint32_t now_ms)
+/* Installs, unless the device may not reset now. */
+static void ready_poll(struct upgrade *upgrade, uint32_t now_ms)
+{
+    if (upgrade->callbacks.may_install(upgrade->callbacks.context)) {
+        upgrade->waits = false;
+        offer_install(upgrade, now_ms);
+    } else if (!upgrade->waits) {
+        upgrade->waits = true;
+        log_line("kernel: upgrade waits for the debug session");
+    }
+}
+
+/* Fetches the next module; when there is none left, the set is ready. */
+static void download_advance(struct upgrade *upgrade)
 {
     struct upgrade_request_r request = {.upgrade_request_choice = upgrade_request_fetch_m_c};
     struct fetch *fetch = &request.upgrade_request_fetch_m;
@@ -205,7 +218,7 @@ static void download_advance(struct upgrade *upgrade, uint32_t now_ms)
     struct text text;
 
     if (!download_next(&upgrade->download, &fetch->fetch_module, &fetch->fetch_first_chunk)) {
-        offer_install(upgrade, now_ms);
+        upgrade->phase = UPGRADE_READY;
         return;
     }
     text_init(&text, buffer, sizeof(buffer));
@@ -241,8 +254,8 @@ static bool offer_was_dropped(const struct upgrade *upgrade, const uint8_t diges
            digest_equal(flag.manifest_digest, digest);
 }
 
-static void offer_accept(struct upgrade *upgrade, const struct current *current, const uint8_t digest[DIGEST_SIZE],
-                         uint32_t now_ms)
+static void offer_accept(struct upgrade *upgrade, const struct current *current,
+                         const uint8_t digest[DIGEST_SIZE], uint32_t now_ms)
 {
     uint8_t content_key[AEAD_KEY_SIZE];
     bool resumed;
@@ -269,7 +282,7 @@ static void offer_accept(struct upgrade *upgrade, const struct current *current,
     }
     sequence_log(resumed ? "kernel: download resumed seq=" : "kernel: download started seq=",
                  upgrade->offered.sequence);
-    download_advance(upgrade, now_ms);
+    download_advance(upgrade);
 }
 
 static void current_receive(struct upgrade *upgrade, const struct current *current, uint32_t now_ms)
@@ -286,8 +299,8 @@ static void current_receive(struct upgrade *upgrade, const struct current *curre
     status = offer_open(upgrade, current, &news);
     if (status != STATUS_OK) {
         memcpy(upgrade->refused_digest, digest, DIGEST_SIZE);
-        offer_refuse(upgrade, status == STATUS_ROLLBACK ? upgrade->offered.sequence : 0, report_code_of(status), status,
-                     now_ms);
+        offer_refuse(upgrade, status == STATUS_ROLLBACK ? upgrade->offered.sequence : 0,
+                     report_code_of(status), status, now_ms);
         return;
     }
     if (!news) {
@@ -300,8 +313,9 @@ static void current_receive(struct upgrade *upgrade, const struct current *curre
 
 static status_t data_receive(struct upgrade *upgrade, const struct data *data, uint32_t now_ms)
 {
-    status_t status = download_receive(&upgrade->download, data->data_module, data->data_chunk, data->data_offset,
-                                       data->data_bytes.value, (uint32_t)data->data_bytes.len);
+    status_t status =
+        download_receive(&upgrade->download, data->data_module, data->data_chunk, data->data_offset,
+                         data->data_bytes.value, (uint32_t)data->data_bytes.len);
 
     if (status == STATUS_PROTOCOL) {
         return status;
@@ -312,7 +326,7 @@ static status_t data_receive(struct upgrade *upgrade, const struct data *data, u
         return STATUS_OK;
     }
     if (download_module_is_complete(&upgrade->download)) {
-        download_advance(upgrade, now_ms);
+        download_advance(upgrade);
     }
     return STATUS_OK;
 }
@@ -350,7 +364,11 @@ status_t upgrade_receive(struct upgrade *upgrade, const uint8_t *message, size_t
 void upgrade_poll(struct upgrade *upgrade, uint32_t now_ms)
 {
     outbox_flush(upgrade);
-    if (upgrade->phase != UPGRADE_IDLE || upgrade->outbox_length > 0 || !clock_reached(now_ms, upgrade->check_ms)) {
+    if (upgrade->phase == UPGRADE_READY) {
+        ready_poll(upgrade, now_ms);
+    }
+    if (upgrade->phase != UPGRADE_IDLE || upgrade->outbox_length > 0 ||
+        !clock_reached(now_ms, upgrade->check_ms)) {
         return;
     }
     if (upgrade->boot_report_due) {

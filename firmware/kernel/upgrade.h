@@ -21,6 +21,7 @@ enum upgrade_phase {
     UPGRADE_IDLE,        /* the next check is due at check_ms */
     UPGRADE_CHECKING,    /* check sent, current awaited */
     UPGRADE_DOWNLOADING, /* fetch sent */
+    UPGRADE_READY,       /* all is staged: the flag is set as soon as nobody debugs the app */
     UPGRADE_INSTALLING,  /* flag set: the device resets once the report has left */
 };
 
@@ -29,6 +30,8 @@ struct upgrade_callbacks {
     /* Sends one message on the upgrade channel; false when it does not fit now: upgrade_poll() tries again.
      */
     bool (*send)(void *context, const uint8_t *message, size_t length);
+    /* Whether the device may reset to install now. While it may not, the staged set waits. */
+    bool (*may_install)(void *context);
 };
 
 struct upgrade {
@@ -42,11 +45,13 @@ struct upgrade {
 
     enum upgrade_phase phase;
     uint32_t check_ms;
-    bool boot_report_due;                /* the first check after power-on says what runs */
-    uint32_t install_ms;                 /* when the device resets at the latest */
+    bool waits;           /* READY, and it was said that a debug session keeps the device from installing */
+    bool boot_report_due; /* the first check after power-on says what runs */
+    uint32_t install_ms;  /* when the device resets at the latest */
     uint8_t refused_digest[DIGEST_SIZE]; /* envelope that is not tried again in this session; zero = none */
 
     struct manifest installed;
+    uint8_t installed_digest[DIGEST_SIZE]; /* of the installed envelope */
     struct manifest offered;
     struct download download;
 

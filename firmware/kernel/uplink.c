@@ -1,6 +1,8 @@
 #include "uplink.h"
 
 #include "board.h"
+#include "debug_channel.h"
+#include "debug_port.h"
 #include "link.h"
 #include "link_state.h"
 #include "log.h"
@@ -9,9 +11,9 @@
 #include "telemetry.h"
 #include "uart_irq.h"
 
-/* The ring takes all credit that the peer can hold (channels 1 to 3) with its framing, so a burst is not lost while the
- * kernel waits for the flash. */
-#define RX_RING_SIZE 12288u
+/* The ring takes all credit that the peer can hold (channels 1 to 3) with its framing, so a burst is not lost
+ * while the kernel waits for the flash. */
+#define RX_RING_SIZE 10240u
 #define TX_RING_SIZE 4096u
 #define READ_BATCH   256u
 
@@ -25,6 +27,7 @@ static struct uart_irq uart = {
 static struct random generator;
 static struct link uplink;
 static struct upgrade upgrade;
+static struct debug_channel debug_channel;
 static uint32_t poll_ms;
 
 static bool bytes_transmit(void *context, const uint8_t *bytes, size_t length)
@@ -36,6 +39,15 @@ static bool bytes_transmit(void *context, const uint8_t *bytes, size_t length)
 static void message_receive(void *context, enum link_channel channel, const uint8_t *payload, size_t length)
 {
     (void)context;
+    if (channel == LINK_DEBUG) {
+        status_t status = debug_channel_receive(&debug_channel, payload, length, poll_ms);
+
+        if (status != STATUS_OK) {
+            log_status("kernel: debug message", status);
+            link_fail(&uplink, poll_ms);
+        }
+        return; /* it gives the credit back itself */
+    }
     if (channel == LINK_UPGRADE) {
         status_t status = upgrade_receive(&upgrade, payload, length, poll_ms);
 
@@ -45,7 +57,7 @@ static void message_receive(void *context, enum link_channel channel, const uint
             return;
         }
     }
-    /* Nothing listens on the application channel towards the device yet, and debug is reserved: both are drained. */
+    /* Nothing listens on the application channel towards the device: it is drained. */
     link_consume(&uplink, channel, length);
 }
 
@@ -54,6 +66,9 @@ static void session_change(void *context, bool up)
     (void)context;
     log_line(up ? "kernel: link up" : "kernel: link down");
     upgrade_session(&upgrade, up, poll_ms);
+    if (!up) {
+        debug_channel_link_down(&debug_channel);
+    }
 }
 
 static bool upgrade_send(void *context, const uint8_t *message, size_t length)
@@ -62,11 +77,24 @@ static bool upgrade_send(void *context, const uint8_t *message, size_t length)
     return link_send(&uplink, LINK_UPGRADE, message, length, poll_ms) == STATUS_OK;
 }
 
-status_t uplink_init(const struct flash *flash, const struct identity *identity, uint32_t boot_version, uint32_t now_ms)
+/* Patched breakpoints and a reset do not go together: an upgrade waits for the end of the session. */
+static bool upgrade_may_install(void *context)
+{
+    (void)context;
+    if (debug_agent_is_controlling(debug_port_agent())) {
+        debug_agent_notice_upgrade(debug_port_agent());
+        return false;
+    }
+    return true;
+}
+
+status_t uplink_init(const struct flash *flash, const struct identity *identity, uint32_t boot_version,
+                     uint32_t now_ms)
 {
     static const struct link_callbacks link_callbacks = {
         .transmit = bytes_transmit, .receive = message_receive, .session = session_change};
-    static const struct upgrade_callbacks upgrade_callbacks = {.send = upgrade_send};
+    static const struct upgrade_callbacks upgrade_callbacks = {.send = upgrade_send,
+                                                               .may_install = upgrade_may_install};
     static struct link_keys keys;
     uint8_t entropy[32];
 
@@ -78,6 +106,8 @@ status_t uplink_init(const struct flash *flash, const struct identity *identity,
         .device_id = identity->device_id,
     };
     RETURN_IF_ERROR(upgrade_init(&upgrade, flash, identity, &upgrade_callbacks, boot_version));
+    debug_channel_init(&debug_channel, &uplink, &generator, debug_port_agent(), identity,
+                       upgrade.installed_digest);
     uart_irq_init(&uart, rx_ring, sizeof(rx_ring), tx_ring, sizeof(tx_ring));
     link_init(&uplink, &link_callbacks, &keys, &generator, now_ms);
     return STATUS_OK;
@@ -93,6 +123,16 @@ static void telemetry_drain(uint32_t now_ms)
     }
 }
 
+static void debug_poll(uint32_t now_ms)
+{
+    status_t status = debug_channel_poll(&debug_channel, now_ms);
+
+    if (status != STATUS_OK) {
+        log_status("kernel: debug channel", status);
+        link_fail(&uplink, now_ms);
+    }
+}
+
 bool uplink_poll(uint32_t now_ms)
 {
     uint8_t batch[READ_BATCH];
@@ -105,6 +145,7 @@ bool uplink_poll(uint32_t now_ms)
     if (link_is_up(&uplink)) {
         telemetry_drain(now_ms);
         upgrade_poll(&upgrade, now_ms);
+        debug_poll(now_ms);
     }
     link_poll(&uplink, now_ms);
     return count == sizeof(batch);
@@ -114,7 +155,7 @@ bool uplink_wants_reset(uint32_t now_ms)
 {
     bool drained = uart_irq_is_drained(&uart) && !link_has_output(&uplink);
 
-    return upgrade_wants_reset(&upgrade, drained, now_ms);
+    return upgrade_wants_reset(&upgrade, drained, now_ms) || debug_port_wants_reset(drained, now_ms);
 }
 
 bool uplink_interrupt(void)

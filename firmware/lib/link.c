@@ -20,6 +20,7 @@ void link_init(struct link *link, const struct link_callbacks *callbacks, const 
     link->keys = *keys;
     link->random = random;
     link->now_ms = now_ms;
+    link->server_time_ms = now_ms;
     link->phase = LINK_PHASE_BACK_OFF;
     link->deadline_ms = now_ms; /* the first handshake needs no wait */
     link->back_off_ms = BACK_OFF_FIRST_MS;
@@ -101,6 +102,11 @@ uint32_t link_deadline_ms(const struct link *link)
 bool link_is_up(const struct link *link)
 {
     return link->phase == LINK_PHASE_UP;
+}
+
+uint32_t link_server_time(const struct link *link)
+{
+    return link->server_time;
 }
 
 bool link_has_output(const struct link *link)

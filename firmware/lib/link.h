@@ -56,6 +56,10 @@ uint32_t link_deadline_ms(const struct link *link);
 
 bool link_is_up(const struct link *link);
 
+/* Unix time in seconds: the largest that the server has told since link_init(), and the time since then by
+ * the caller's clock; 0 before the first session. */
+uint32_t link_server_time(const struct link *link);
+
 /* True while a message or an encoded frame still waits to be handed to transmit(). */
 bool link_has_output(const struct link *link);
 

@@ -11,7 +11,7 @@
 static const uint32_t initial_credit[LINK_CHANNELS] = {
     [LINK_APPLICATION] = 2048,
     [LINK_UPGRADE] = 4096,
-    [LINK_DEBUG] = 4096,
+    [LINK_DEBUG] = 2048,
 };
 
 /* Channels 1..3 have a lane. */

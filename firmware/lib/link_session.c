@@ -39,10 +39,32 @@ static size_t encode_hello(const struct link *link, uint8_t hello[HELLO_SIZE_MAX
     return cbor_encode_device_hello(hello, HELLO_SIZE_MAX, &message, &length) == 0 ? length : 0;
 }
 
-static bool is_server_hello(const uint8_t *payload, size_t length)
+/* The server's time goes on between two sessions and in a long one. */
+static void server_time_advance(struct link *link)
 {
+    int32_t passed_ms = (int32_t)(link->now_ms - link->server_time_ms);
+    uint32_t passed = passed_ms > 0 ? (uint32_t)passed_ms / 1000u : 0;
+
+    link->server_time_ms += passed * 1000u;
+    if (link->server_time > 0) {
+        link->server_time +=
+            passed < UINT32_MAX - link->server_time ? passed : UINT32_MAX - link->server_time;
+    }
+}
+
+static bool take_server_hello(struct link *link, const uint8_t *payload, size_t length)
+{
+    struct server_hello hello;
     size_t used = 0;
-    return cbor_decode_server_hello(payload, length, NULL, &used) == 0 && used == length;
+    if (cbor_decode_server_hello(payload, length, &hello, &used) != 0 || used != length) {
+        return false;
+    }
+    server_time_advance(link);
+    if (hello.server_hello_server_time > link->server_time) {
+        link->server_time = hello.server_hello_server_time;
+        link->server_time_ms = link->now_ms;
+    }
+    return true;
 }
 
 static status_t write_handshake(struct link *link, size_t *length)
@@ -87,7 +109,7 @@ void link_session_answer(struct link *link, const uint8_t *body, size_t length)
     size_t payload_length = 0;
     status_t status =
         noise_handshake_read(&link->handshake, body, length, payload, sizeof payload, &payload_length);
-    if (status == STATUS_OK && !is_server_hello(payload, payload_length)) {
+    if (status == STATUS_OK && !take_server_hello(link, payload, payload_length)) {
         status = STATUS_MALFORMED;
     }
     if (status == STATUS_OK) {
@@ -157,6 +179,7 @@ void link_session_end(struct link *link)
 
 void link_session_tick(struct link *link)
 {
+    server_time_advance(link);
     switch (link->phase) {
     case LINK_PHASE_BACK_OFF:
         if (link_session_is_due(link, link->deadline_ms)) {

@@ -42,6 +42,9 @@ struct link {
     uint32_t heard_ms;  /* last valid TRANSPORT frame, or the start of the session */
     uint32_t pinged_ms; /* last ping, or the last time something was heard */
 
+    uint32_t server_time;    /* Unix seconds; 0 before the first server-hello */
+    uint32_t server_time_ms; /* when it was that time, in the caller's clock */
+
     bool ping_pending;
     bool pong_pending;
     uint32_t ping_nonce;

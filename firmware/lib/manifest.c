@@ -4,21 +4,12 @@
 #include <string.h>
 
 #include "board.h"
-#include "ed25519.h"
+#include "cose.h"
 #include "layout.h"
 #include "manifest_decode.h"
 
 /* zcbor's functions return 0 (ZCBOR_SUCCESS) or an error code. */
 #define DECODED 0
-
-/* The encoded protected header {1: -8}: algorithm EdDSA, nothing else. */
-static const uint8_t protected_header[] = {0xA1, 0x01, 0x27};
-
-/* Start of the Sig_structure of RFC 9052 section 4.4: an array of four, "Signature1", the protected header
- * and an empty external_aad; the payload follows as a byte string. */
-static const uint8_t signed_prefix[] = {
-    0x84, 0x6A, 'S', 'i', 'g', 'n', 'a', 't', 'u', 'r', 'e', '1', 0x43, 0xA1, 0x01, 0x27, 0x40,
-};
 
 static const uint32_t module_kinds[MODULE_COUNT] = {
     [MODULE_KERNEL] = MODULE_KIND_XIP,
@@ -26,41 +17,15 @@ static const uint32_t module_kinds[MODULE_COUNT] = {
     [MODULE_ASSETS] = MODULE_KIND_DATA,
 };
 
-/* Encodes the head of a byte string of 0..65535 bytes; returns its length. */
-static size_t bstr_head_encode(uint8_t head[3], size_t length)
+static struct ed25519_span span_of(const struct zcbor_string *string)
 {
-    if (length < 24) {
-        head[0] = (uint8_t)(0x40u | length);
-        return 1;
-    }
-    if (length < 256) {
-        head[0] = 0x58;
-        head[1] = (uint8_t)length;
-        return 2;
-    }
-    head[0] = 0x59;
-    head[1] = (uint8_t)(length >> 8);
-    head[2] = (uint8_t)length;
-    return 3;
+    return (struct ed25519_span){.bytes = string->value, .length = string->len};
 }
 
 static status_t signature_check(const struct cose_sign1 *cose, const uint8_t public_key[32])
 {
-    const struct zcbor_string *header = &cose->cose_sign1_protected;
-    const struct zcbor_string *payload = &cose->cose_sign1_payload;
-    uint8_t head[3];
-    const struct ed25519_span spans[] = {
-        {signed_prefix, sizeof(signed_prefix)},
-        {head, bstr_head_encode(head, payload->len)},
-        {payload->value, payload->len},
-    };
-
-    if (header->len != sizeof(protected_header) ||
-        memcmp(header->value, protected_header, sizeof(protected_header)) != 0) {
-        return STATUS_MALFORMED;
-    }
-    return ed25519_verify(cose->cose_sign1_signature.value, public_key, spans,
-                          sizeof(spans) / sizeof(spans[0]));
+    return cose_sign1_verify(span_of(&cose->cose_sign1_protected), span_of(&cose->cose_sign1_payload),
+                             cose->cose_sign1_signature.value, public_key);
 }
 
 static void module_take(struct manifest_module *module, const struct module_map *decoded)

@@ -9,8 +9,10 @@
     ├── ConfigError               bad input from a person: option, file, version string, port
     │   └── KeyFileError          a key file that is missing, damaged, or of the wrong kind
     ├── ManifestError             a manifest or envelope that is malformed or not signed as it must be
+    ├── TokenError                a debug token that is malformed or not signed as it must be
     ├── StoreError                the server's store is damaged or cannot be used
     │   └── NotFoundError         the store does not hold what was asked for
+    ├── AuditError                the audit log is not intact
     └── GatewayError              the server cannot run
 """
 
@@ -43,12 +45,24 @@ class ManifestError(FieldlinkError):
     """A manifest or its envelope is malformed, or its signature does not hold."""
 
 
+class TokenError(FieldlinkError):
+    """A debug token is malformed, or its signature does not hold."""
+
+
 class StoreError(FieldlinkError):
     """The server's store is damaged, or cannot be read or written."""
 
 
 class NotFoundError(StoreError):
     """The store does not hold what was asked for."""
+
+
+class AuditError(FieldlinkError):
+    """The audit log was changed. `entry`: number of the first entry that shows it; None: the head does."""
+
+    def __init__(self, text: str, entry: int | None = None) -> None:
+        super().__init__(text)
+        self.entry = entry
 
 
 class GatewayError(FieldlinkError):

@@ -28,7 +28,10 @@ _FIELDS = {"fieldlink-key", "use", "type", "key", "check"}
 
 
 class KeyUse(Enum):
-    """What a key pair is for."""
+    """What a key pair is for.
+
+    A debug client has two `CLIENT` pairs: one for its link to the server, one for the end-to-end channel.
+    """
 
     SERVER = "server"
     DEVICE = "device"

@@ -9,9 +9,10 @@ from typing import Final
 
 from fieldlink import cbor
 from fieldlink.errors import LocalProtocolError, RemoteProtocolError
-from fieldlink.fields import as_array, as_bytes, as_constant, as_u32
+from fieldlink.fields import as_array, as_bytes, as_constant, as_text, as_u32
 
 DEVICE_ID_LIMIT: Final = 16
+CLIENT_NAME_LIMIT: Final = 32
 INSTALLED_ENVELOPE_LIMIT: Final = 960
 CURRENT_ENVELOPE_LIMIT: Final = 900
 WRAPPED_KEY_SIZE: Final = 80
@@ -22,14 +23,23 @@ HELLO_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceHello:
-    """Payload of handshake message 1. `device_id`: 1 to 16 bytes."""
+    """Payload of a device's handshake message 1. `device_id`: 1 to 16 bytes."""
 
     device_id: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientHello:
+    """Payload of a debug client's handshake message 1. `name`: 1 to 32 bytes in UTF-8, for the log only."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerHello:
-    """Payload of handshake message 2."""
+    """Payload of handshake message 2. `time`: the server's, seconds since 1970."""
+
+    time: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +122,7 @@ class Refused:
     code: int
 
 
-Hello = DeviceHello | ServerHello
+Hello = DeviceHello | ClientHello | ServerHello
 Control = Credit | Ping | Pong | Close
 UpgradeRequest = Check | Fetch | Report
 UpgradeResponse = Current | Data | Refused
@@ -135,8 +145,10 @@ def _to_array(message: Message) -> list[object]:
     match message:
         case DeviceHello():
             return [HELLO_VERSION, as_bytes(message.device_id, "device id", 1, DEVICE_ID_LIMIT)]
+        case ClientHello():
+            return [HELLO_VERSION, as_text(message.name, "client name", 1, CLIENT_NAME_LIMIT)]
         case ServerHello():
-            return [HELLO_VERSION]
+            return _u32s(HELLO_VERSION, message.time)
         case Credit():
             return _u32s(1, message.channel, message.amount)
         case Ping():
@@ -170,17 +182,24 @@ def _bulk_to_array(message: Check | Current | Data) -> list[object]:
 
 
 def decode_device_hello(payload: bytes) -> DeviceHello:
-    """Payload of handshake message 1."""
+    """Payload of a device's handshake message 1."""
     version, device_id = as_array(cbor.loads(payload), "device hello", 2)
     as_constant(version, "hello version", HELLO_VERSION)
     return DeviceHello(device_id=as_bytes(device_id, "device id", 1, DEVICE_ID_LIMIT))
 
 
+def decode_client_hello(payload: bytes) -> ClientHello:
+    """Payload of a debug client's handshake message 1."""
+    version, name = as_array(cbor.loads(payload), "client hello", 2)
+    as_constant(version, "hello version", HELLO_VERSION)
+    return ClientHello(name=as_text(name, "client name", 1, CLIENT_NAME_LIMIT))
+
+
 def decode_server_hello(payload: bytes) -> ServerHello:
     """Payload of handshake message 2."""
-    (version,) = as_array(cbor.loads(payload), "server hello", 1)
+    version, time = as_array(cbor.loads(payload), "server hello", 2)
     as_constant(version, "hello version", HELLO_VERSION)
-    return ServerHello()
+    return ServerHello(time=as_u32(time, "server time"))
 
 
 def _tagged(payload: bytes, kind: str) -> tuple[int, list[object]]:

@@ -31,7 +31,7 @@ class Channel(IntEnum):
 
 
 INITIAL_CREDIT: Final[Mapping[Channel, int]] = MappingProxyType(
-    {Channel.APPLICATION: 2048, Channel.UPGRADE: 4096, Channel.DEBUG: 4096}
+    {Channel.APPLICATION: 2048, Channel.UPGRADE: 4096, Channel.DEBUG: 2048}
 )
 """Payload bytes that may be outstanding, each direction."""
 

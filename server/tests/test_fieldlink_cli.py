@@ -262,6 +262,13 @@ def test_unknown_options_and_wrong_numbers_end_with_2(site):
         ["release", "list"],
         ["serve"],
         ["devices"],
+        ["client", "add"],
+        ["client", "list"],
+        ["client", "remove"],
+        ["token", "issue"],
+        ["token", "show"],
+        ["audit", "list"],
+        ["audit", "verify"],
     ],
 )
 def test_help_shows_how(command):

@@ -362,7 +362,7 @@ def test_wrong_use_is_our_own_fault():
     with pytest.raises(LocalProtocolError, match="no session"):
         pair.device.send(Channel.UPGRADE, b"")
     with pytest.raises(LocalProtocolError, match="decision"):
-        pair.server.accept(0.0)
+        pair.server.accept(0.0, unix_time=0)
     pair.device.poll(0.0)
     pair.server.receive_data(pair.device.data_to_send())
     pair.server.next_event(0.0)
@@ -372,3 +372,56 @@ def test_wrong_use_is_our_own_fault():
     pair.connect()
     with pytest.raises(LocalProtocolError, match="channel 0"):
         pair.device.send(Channel.CONTROL, b"")
+
+
+def test_a_client_and_a_device_are_told_apart_by_their_prologue(pair):
+    assert pair.server_events[0].kind is links.PeerKind.DEVICE
+    client = links.Initiator(
+        static_private=DEVICE.private, remote_public=SERVER.public, client_name="alice", now=0.0
+    )
+    server = links.Responder(static_private=SERVER.private)
+    client.poll(0.0)
+    server.receive_data(client.data_to_send())
+    received = server.next_event(0.0)
+    assert received == links.HandshakeReceived(
+        peer_key=DEVICE.public, device_id=b"", kind=links.PeerKind.CLIENT, client_name="alice"
+    )
+    server.accept(0.0, unix_time=1234)
+    client.receive_data(server.data_to_send())
+    up = client.next_event(0.0)
+    assert isinstance(up, links.SessionUp)
+    assert (up.kind, up.server_time) == (links.PeerKind.CLIENT, 1234)
+    server.receive_data(client.data_to_send())
+    served = server.next_event(0.0)
+    assert isinstance(served, links.SessionUp)
+    assert served.kind is links.PeerKind.CLIENT
+
+
+def test_an_initiator_is_one_of_both():
+    for names in ({}, {"device_id": b"d", "client_name": "c"}):
+        with pytest.raises(LocalProtocolError, match="either"):
+            links.Initiator(static_private=DEVICE.private, remote_public=SERVER.public, now=0.0, **names)
+
+
+def test_the_server_tells_its_time(pair):
+    (up,) = (event for event in pair.device_events if isinstance(event, links.SessionUp))
+    assert up.server_time == pair.unix_time
+
+
+@pytest.mark.parametrize("hello", [messages.ClientHello(name="x"), messages.DeviceHello(device_id=b"x")])
+def test_a_hello_of_the_other_kind_is_refused(hello):
+    """The prologue says one thing, the hello another."""
+    from fieldlink.noise import IK, HandshakeState, Role
+
+    is_client = isinstance(hello, messages.ClientHello)
+    handshake = HandshakeState(
+        pattern=IK,
+        role=Role.INITIATOR,
+        static=DEVICE.private,
+        remote_static=SERVER.public,
+        prologue=links.PROLOGUE if is_client else links.CLIENT_PROLOGUE,
+    )
+    frame = bytes([FrameType.HANDSHAKE_1]) + handshake.write_message(messages.encode(hello))
+    server = links.Responder(static_private=SERVER.private)
+    server.receive_data(encode_frame(frame))
+    assert isinstance(server.next_event(0.0), links.HandshakeFailed)

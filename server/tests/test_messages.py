@@ -23,6 +23,7 @@ def rule(name: str) -> pycddl.Schema:
 # no such member.
 RULES = {
     "device-hello": [rule("device-hello")],
+    "client-hello": [rule("client-hello")],
     "server-hello": [rule("server-hello")],
     "control": [rule(name) for name in ("credit", "ping", "pong", "close")],
     "upgrade-request": [rule(name) for name in ("check", "fetch", "report")],
@@ -46,7 +47,11 @@ blob = lambda low, high: st.binary(min_size=low, max_size=high)  # noqa: E731
 
 KINDS = {
     "device-hello": (st.builds(messages.DeviceHello, device_id=blob(1, 16)), messages.decode_device_hello),
-    "server-hello": (st.builds(messages.ServerHello), messages.decode_server_hello),
+    "client-hello": (
+        st.builds(messages.ClientHello, name=st.text(min_size=1, max_size=8)),
+        messages.decode_client_hello,
+    ),
+    "server-hello": (st.builds(messages.ServerHello, time=u32), messages.decode_server_hello),
     "control": (
         st.one_of(
             st.builds(messages.Credit, channel=u32, amount=u32),
@@ -127,7 +132,13 @@ def test_nothing_is_decoded_that_the_cddl_refuses(kind, value):
         ("device-hello", [1, b""]),
         ("device-hello", [1, b"x" * 17]),
         ("device-hello", [1, b"dev", 0]),
-        ("server-hello", [0]),
+        ("client-hello", [1, b"name"]),
+        ("client-hello", [1, ""]),
+        ("client-hello", [1, "x" * 33]),
+        ("client-hello", [2, "name"]),
+        ("server-hello", [1]),
+        ("server-hello", [0, 0]),
+        ("server-hello", [1, 2**32]),
         ("control", [2, True]),
         ("control", [2, 2**32]),
         ("control", [2, -1]),

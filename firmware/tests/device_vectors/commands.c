@@ -76,11 +76,13 @@ static void parse(struct argument *argument, char *text)
     argument->length = length / 2u;
 }
 
-static const struct command *find(const struct command *table, const char *name)
+static const struct command *find(const char *name)
 {
-    for (; table->name != NULL; table++) {
-        if (strcmp(table->name, name) == 0) {
-            return table;
+    for (const struct command *const *table = commands_tables; *table != NULL; table++) {
+        for (const struct command *command = *table; command->name != NULL; command++) {
+            if (strcmp(command->name, name) == 0) {
+                return command;
+            }
         }
     }
     return NULL;
@@ -103,9 +105,7 @@ void commands_execute(char *line)
             *at++ = '\0';
         }
     }
-    const struct command *command = find(crypto_commands, words[0]);
-    command = command != NULL ? command : find(noise_commands, words[0]);
-    command = command != NULL ? command : find(link_commands, words[0]);
+    const struct command *command = find(words[0]);
     if (strcmp(words[0], "stack") == 0) {
         stack_command();
     } else if (command == NULL) {

@@ -47,5 +47,9 @@ void commands_put_status(int status);
 extern const struct command crypto_commands[];
 extern const struct command noise_commands[];
 extern const struct command link_commands[];
+extern const struct command e2e_commands[];
+
+/* The tables of this program, NULL at the end. */
+extern const struct command *const commands_tables[];
 
 #endif

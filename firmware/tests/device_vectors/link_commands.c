@@ -132,6 +132,14 @@ static void set_mode(struct argument *arguments)
     commands_put_status(STATUS_OK);
 }
 
+/* linktime: what the server has told, Unix seconds */
+static void server_time(struct argument *arguments)
+{
+    (void)arguments;
+    commands_put_number(link_server_time(&the_link));
+    commands_put_status(STATUS_OK);
+}
+
 /* linksize: bytes of struct link */
 static void size(struct argument *arguments)
 {
@@ -141,7 +149,15 @@ static void size(struct argument *arguments)
 }
 
 const struct command link_commands[] = {
-    {"linkinit", 5, init},       {"linkinput", 2, input}, {"linkpoll", 1, poll},   {"linksend", 3, send},
-    {"linkconsume", 2, consume}, {"linkfail", 1, fail},   {"linkstate", 0, state}, {"linkmode", 2, set_mode},
-    {"linksize", 0, size},       {NULL, 0, NULL},
+    {"linkinit", 5, init},
+    {"linkinput", 2, input},
+    {"linkpoll", 1, poll},
+    {"linksend", 3, send},
+    {"linkconsume", 2, consume},
+    {"linkfail", 1, fail},
+    {"linkstate", 0, state},
+    {"linkmode", 2, set_mode},
+    {"linksize", 0, size},
+    {"linktime", 0, server_time},
+    {NULL, 0, NULL},
 };

@@ -1,6 +1,7 @@
-"""Builds the firmware's crypto and link libraries for the host (sanitizers) and for the emulated Cortex-M3.
+"""Builds the firmware's crypto, link and E2E libraries for the host (sanitizers) and the emulated Cortex-M3.
 
-Both programs carry the command line of device_vectors/commands.h, which the fixtures here talk to.
+Both programs carry the command line of device_vectors/commands.h, which the fixtures here talk to. So does a
+third one for the host: the kernel's debug channel between a scripted link and a scripted agent.
 """
 
 import hashlib
@@ -16,20 +17,47 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from firmware.tests.protocol.channel_peers import Channel
 from firmware.tests.protocol.link_peers import Device, Server, connect
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIBRARY = REPOSITORY / "firmware" / "lib"
+KERNEL = REPOSITORY / "firmware" / "kernel"
 IMAGE = REPOSITORY / "firmware" / "tests" / "device_vectors"
-CDDL = REPOSITORY / "server" / "cddl" / "wire.cddl"
+CHANNEL = REPOSITORY / "firmware" / "tests" / "debug_channel"
+CDDL = REPOSITORY / "server" / "cddl"
+INCLUDES = (
+    LIBRARY,
+    KERNEL,
+    REPOSITORY / "firmware" / "hal",
+    REPOSITORY / "firmware" / "debug",
+    IMAGE,
+    CHANNEL,
+)
 BUILD = REPOSITORY / "build" / "firmware-protocol-tests"
 
-LIBRARY_SOURCES = (
-    *("aead", "cobs", "digest", "ed25519", "key_wrap", "link", "link_frame", "link_mux", "link_session"),
-    *("noise", "random", "sha512"),
+CODECS = {
+    "wire": ("device-hello", "server-hello", "control", "upgrade-request", "upgrade-response"),
+    "debug": ("debug-frame", "token-envelope", "token-map"),
+}
+"""What is generated from which file of server/cddl."""
+
+E2E_SOURCES = tuple(
+    LIBRARY / f"{name}.c" for name in ("aead", "cose", "e2e", "ed25519", "noise", "random", "sha512", "token")
 )
-COMMAND_SOURCES = ("commands", "crypto_commands", "noise_commands", "link_commands")
-WIRE_TYPES = ("device-hello", "server-hello", "control", "upgrade-request", "upgrade-response")
+VECTOR_SOURCES = (
+    *E2E_SOURCES,
+    *(LIBRARY / f"{name}.c" for name in ("cobs", "digest", "key_wrap")),
+    *(LIBRARY / f"{name}.c" for name in ("link", "link_frame", "link_mux", "link_session")),
+    *(IMAGE / f"{name}.c" for name in ("commands", "crypto_commands", "noise_commands", "link_commands")),
+    *(IMAGE / f"{name}.c" for name in ("e2e_commands", "vector_tables")),
+)
+CHANNEL_SOURCES = (
+    *E2E_SOURCES,
+    KERNEL / "debug_channel.c",
+    *(CHANNEL / f"{name}.c" for name in ("channel_commands", "channel_stubs")),
+    *(IMAGE / f"{name}.c" for name in ("commands", "host_main")),
+)
 
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wmissing-prototypes")
 HOST = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -127,21 +155,25 @@ def _tool(name: str) -> str:
     return found
 
 
-def _compile(into: Path, compiler: str, flags: tuple[str, ...], mains: tuple[str, ...]) -> list[str]:
-    """Objects of the libraries, the command line and `mains`; only our own code gets our warnings."""
+def _generate_codecs(into: Path) -> None:
+    for name, types in CODECS.items():
+        files = ["--oc", str(into / f"{name}.c"), "--oh", str(into / f"{name}.h")]
+        files += ["--oht", str(into / f"{name}_types.h")]
+        _run([_tool("zcbor"), "code", "-c", str(CDDL / f"{name}.cddl"), "-d", "-e", "-t", *types, *files])
+
+
+def _compile(into: Path, compiler: str, flags: tuple[str, ...], own: tuple[Path, ...]) -> list[str]:
+    """Objects of `own`, the codecs and third-party code; only our own code gets our warnings."""
     monocypher, zcbor = _find_third_party()
     generated = into / "gen"
     generated.mkdir()
-    header = ["--oc", str(generated / "wire.c"), "--oh", str(generated / "wire.h")]
-    types = ["--oht", str(generated / "wire_types.h")]
-    _run([_tool("zcbor"), "code", "-c", str(CDDL), "-d", "-e", "-t", *WIRE_TYPES, *header, *types])
+    _generate_codecs(generated)
     foreign = [*monocypher.glob("monocypher.c"), *zcbor.glob("zcbor_[cde]*.c"), *generated.glob("*.c")]
-    own = [LIBRARY / f"{name}.c" for name in LIBRARY_SOURCES]
-    own += [IMAGE / f"{name}.c" for name in (*COMMAND_SOURCES, *mains)]
     system = [
         item for path in (monocypher, zcbor.parent / "include", generated) for item in ("-isystem", str(path))
     ]
-    common = [compiler, *flags, "-std=c11", "-DZCBOR_CANONICAL", f"-I{LIBRARY}", f"-I{IMAGE}", *system, "-c"]
+    includes = [f"-I{path}" for path in INCLUDES]
+    common = [compiler, *flags, "-std=c11", "-DZCBOR_CANONICAL", *includes, *system, "-c"]
     objects = []
     for source in (*foreign, *own):
         target = into / f"{source.stem}.o"
@@ -154,8 +186,15 @@ def _compile(into: Path, compiler: str, flags: tuple[str, ...], mains: tuple[str
 def _fingerprint(flags: tuple[str, ...]) -> str:
     """Changes with anything that goes into a build of this repository."""
     digest = hashlib.sha256(repr((flags, STRICT)).encode())
-    inputs = [*LIBRARY.glob("*.[ch]"), *IMAGE.iterdir(), CDDL, Path(__file__)]
-    for path in sorted(inputs):
+    inputs = [
+        *IMAGE.iterdir(),
+        *CHANNEL.iterdir(),
+        *(CDDL / f"{name}.cddl" for name in CODECS),
+        Path(__file__),
+    ]
+    for folder in INCLUDES:
+        inputs += folder.glob("*.[ch]")
+    for path in sorted(set(inputs)):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -183,10 +222,29 @@ def host_program() -> Path:
     """The command line for the host, under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
     def build(into: Path) -> None:
-        objects = _compile(into, "gcc", HOST, ("host_main",))
+        objects = _compile(into, "gcc", HOST, (*VECTOR_SOURCES, IMAGE / "host_main.c"))
         _run(["gcc", *HOST, *objects, "-o", str(into / "commands")])
 
     return _cached("host", HOST, build) / "commands"
+
+
+@pytest.fixture(scope="session")
+def channel_program() -> Path:
+    """The kernel's debug channel with a scripted link and agent, for the host, under the sanitizers."""
+
+    def build(into: Path) -> None:
+        objects = _compile(into, "gcc", HOST, CHANNEL_SOURCES)
+        _run(["gcc", *HOST, *objects, "-o", str(into / "commands")])
+
+    return _cached("channel", HOST, build) / "commands"
+
+
+@pytest.fixture(scope="session")
+def ask_channel(channel_program: Path) -> Iterator[Ask]:
+    """The command line of firmware/tests/debug_channel."""
+    program = CommandLine([str(channel_program)])
+    yield program.ask
+    program.close()
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +252,8 @@ def device_image() -> Path:
     """The command line for the emulated board."""
 
     def build(into: Path) -> None:
-        objects = _compile(into, "arm-none-eabi-gcc", (*DEVICE, "-fstack-usage"), ("device_main",))
+        sources = (*VECTOR_SOURCES, IMAGE / "device_main.c")
+        objects = _compile(into, "arm-none-eabi-gcc", (*DEVICE, "-fstack-usage"), sources)
         script = ["-nostartfiles", "-T", str(IMAGE / "device.ld"), "-Wl,--gc-sections"]
         _run(["arm-none-eabi-gcc", *DEVICE, *objects, *script, "-o", str(into / "vectors.elf")])
 
@@ -234,6 +293,12 @@ def ask(request: pytest.FixtureRequest) -> Ask:
     """The libraries where the published vectors are checked: on the host and on the emulated device."""
     found: Ask = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def channel(ask_channel: Ask) -> Channel:
+    """A debug channel that nobody uses yet."""
+    return Channel(ask_channel)
 
 
 @pytest.fixture

@@ -17,9 +17,12 @@ Ask = Callable[[str], list[str]]
 
 OK, INVALID_ARGUMENT, WRONG_STATE, WOULD_BLOCK = 0, 1, 14, 15
 APPLICATION, UPGRADE, DEBUG = 1, 2, 3
-INITIAL_CREDIT = {APPLICATION: 2048, UPGRADE: 4096, DEBUG: 4096}
+INITIAL_CREDIT = {APPLICATION: 2048, UPGRADE: 4096, DEBUG: 2048}
 HANDSHAKE_1, HANDSHAKE_2, TRANSPORT, RESET = 1, 2, 3, 4
 KEEP, CONSUME, ECHO, FAIL = range(4)
+
+SERVER_TIME = 1_800_000_000
+"""What the server tells unless a test says otherwise, Unix seconds."""
 
 DEVICE_PRIVATE = hashlib.sha256(b"device").digest()
 SERVER_PRIVATE = hashlib.sha256(b"server").digest()
@@ -116,6 +119,10 @@ class Device:
         """For channels 0..3."""
         return self._state()[2:6]
 
+    def server_time(self) -> int:
+        """What the device takes for the time, Unix seconds."""
+        return int(self._ask("linktime")[0])
+
     def has_output(self) -> bool:
         return self._state()[6] == 1
 
@@ -126,7 +133,7 @@ class Server:
     def __init__(self, *, private: bytes = SERVER_PRIVATE) -> None:
         self._private = private
         self.hello: object = None
-        self.answer = cbor2.dumps([1])
+        self.answer = cbor2.dumps([1, SERVER_TIME])
         self.noise: NoiseConnection | None = None
 
     def respond(self, frame: bytes) -> bytes:

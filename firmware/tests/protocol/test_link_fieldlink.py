@@ -10,6 +10,7 @@ from firmware.tests.protocol.link_peers import (
     ECHO,
     KEEP,
     SERVER_PRIVATE,
+    SERVER_TIME,
     Ask,
     Device,
     Outcome,
@@ -46,7 +47,7 @@ class Pair:
             while (event := self.server.next_event(self.now)) is not None:
                 self.events.append(event)
                 if isinstance(event, HandshakeReceived):
-                    self.server.accept(self.now)
+                    self.server.accept(self.now, unix_time=SERVER_TIME)
                 elif isinstance(event, Message):
                     self.server.consume(event.channel, len(event.payload))
         self.server.poll(self.now)

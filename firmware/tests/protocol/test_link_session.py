@@ -12,6 +12,7 @@ from firmware.tests.protocol.link_peers import (
     FAIL,
     HANDSHAKE_1,
     HANDSHAKE_2,
+    SERVER_TIME,
     TRANSPORT,
     UPGRADE,
     WRONG_STATE,
@@ -113,12 +114,28 @@ def test_a_server_with_another_key_cannot_answer(device: Device) -> None:
         Server(private=hashlib.sha256(b"impostor").digest()).respond(hello)
 
 
-@pytest.mark.parametrize("answer", [b"", b"\x81\x02", b"\x80", b"\x81\x01\x00", b"\x82\x01\x01", b"\xa0"])
+WRONG_HELLOS = [
+    b"",
+    b"\x80",
+    b"\xa0",
+    cbor2.dumps([1]),  # without the time
+    cbor2.dumps([2, SERVER_TIME]),
+    cbor2.dumps([1, -1]),
+    cbor2.dumps([1, 2**32]),
+    cbor2.dumps([1, b"time"]),
+    cbor2.dumps([1, SERVER_TIME, 0]),
+    cbor2.dumps([1, SERVER_TIME]) + b"\x00",
+    b"\x82\x01\x18\x01",  # the time is not in its shortest form
+]
+
+
+@pytest.mark.parametrize("answer", WRONG_HELLOS, ids=bytes.hex)
 def test_a_wrong_hello_is_refused(device: Device, server: Server, answer: bytes) -> None:
     server.answer = answer
     (hello,) = device.poll().frames()
     assert device.input(server.respond(hello)).sessions == []
     assert 100 <= device.wait() <= 125
+    assert device.server_time() == 0
 
 
 def test_noise_and_leftovers_during_the_handshake_are_ignored(device: Device, server: Server) -> None:
@@ -146,6 +163,58 @@ def test_the_clock_may_wrap(host: Ask, server: Server) -> None:
     assert device.now == 500
     connect(device, server)
     assert device.wait() == 2000
+
+
+# ---- the server's time
+
+
+def _connect_at(device: Device, time: int) -> None:
+    server = Server()
+    server.answer = cbor2.dumps([1, time])
+    connect(device, server)
+
+
+def test_the_time_is_what_the_server_told_and_goes_on(ask: Ask) -> None:
+    device = Device(ask)
+    assert device.server_time() == 0
+    device.poll()
+    device.poll(after=5000)
+    assert device.server_time() == 0  # time without a start is no time
+    _connect_at(device, SERVER_TIME)
+    assert device.server_time() == SERVER_TIME
+    device.poll(after=999)
+    assert device.server_time() == SERVER_TIME
+    for _ in range(10):
+        device.poll(after=300)
+    assert device.server_time() == SERVER_TIME + 3  # 3999 ms
+
+
+def test_the_largest_time_counts(device: Device) -> None:
+    """A server that goes back in time does not bring expired tokens back to life."""
+    expected = 0
+    for told in (SERVER_TIME, SERVER_TIME - 100_000, 0, SERVER_TIME + 50, SERVER_TIME + 49):
+        before = device.now
+        _connect_at(device, told)
+        passed = (device.now - before) // 1000
+        expected = max(expected + passed, told)
+        assert expected <= device.server_time() <= expected + 1
+        device.fail()
+
+
+def test_the_time_survives_the_end_of_a_session(device: Device) -> None:
+    _connect_at(device, SERVER_TIME)
+    device.fail()
+    device.poll(after=60_000)
+    assert device.server_time() == SERVER_TIME + 60
+
+
+def test_the_time_stops_at_its_end_and_passes_the_clocks_wrap(host: Ask) -> None:
+    device = Device(host, now=2**32 - 1500)
+    _connect_at(device, 2**32 - 3)
+    device.poll(after=2000)
+    assert device.server_time() == 2**32 - 1
+    device.poll(after=60_000)
+    assert device.server_time() == 2**32 - 1
 
 
 # ---- liveness

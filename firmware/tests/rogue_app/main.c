@@ -1,5 +1,5 @@
-/* An app that goes where it must not, to show that the kernel stops it: reads (order 0) or writes (order 1) the address
- * that the first two words of the assets table give. */
+/* An app that goes where it must not, to show that the kernel stops it: reads (order 0) or writes (order 1)
+ * the address that the first two words of the assets table give. */
 
 #include <stdint.h>
 

@@ -3,6 +3,7 @@
 The Robot suites, the benchmark and the mutants stand on this; it holds no test of its own.
 """
 
+from brownout.lab.debugging import DebugKit
 from brownout.lab.firmware import FirmwareBuild, FirmwareBuilds
 from brownout.lab.lab import Lab
 from brownout.lab.releases import ReleaseDesk
@@ -11,6 +12,7 @@ from brownout.lab.telemetry import Telemetry, decode_telemetry
 from brownout.lab.unit import Unit
 
 __all__ = [
+    "DebugKit",
     "FirmwareBuild",
     "FirmwareBuilds",
     "Lab",

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final, Self
 from brownout.board import export_board, load_board
 from brownout.device import Device
 from brownout.files import write_atomic
+from brownout.lab.debugging import DebugKit
 from brownout.lab.firmware import MODULES, FirmwareBuilds
 from brownout.lab.releases import ReleaseDesk
 from brownout.lab.server import LabServer
 from brownout.lab.unit import Unit
 from brownout.reference import factory_image, reference_conditions
+from fieldlink.gateway import DebugBackend
 from fieldlink.keys import KeyPair, KeyUse
 from fieldlink.layout import load_layout
 from fieldlink.provision import TrustedKeys, provision_device
@@ -69,7 +71,10 @@ class Lab:
                 FACTORY_SEQUENCE, dict.fromkeys(MODULES, FACTORY_VERSION)
             )
             self.server: Final = LabServer(
-                server_key=self.keys[KeyUse.SERVER], registry=self.store, releases=self.desk
+                server_key=self.keys[KeyUse.SERVER],
+                registry=self.store,
+                releases=self.desk,
+                debug=DebugBackend(clients=self.store.clients, audit=self.store.audit),
             )
             self.server.start()
             undo.callback(self.server.stop)
@@ -169,6 +174,16 @@ class Lab:
         )
         self.units[device_id] = unit
         return unit
+
+    def add_debug_client(self, name: str, device_id: str) -> DebugKit:
+        """Register a debug client and give it a token with all permissions for a device."""
+        return DebugKit(
+            self,
+            self.folder / "clients" / name,
+            name=name,
+            device_id=device_id,
+            elf=self.builds.version(FACTORY_VERSION).elf("app"),
+        )
 
     def trusted_keys(self, **other: bytes) -> TrustedKeys:
         """Public keys that a device of this lab is born with; `server`, `release` or `fleet` replace one."""

@@ -14,7 +14,7 @@ from fieldlink.gateway import Gateway, GatewayConfig, GatewayEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from fieldlink.gateway import DeviceCounters, DeviceRegistry, ReleaseSource, TelemetryLog
+    from fieldlink.gateway import DebugBackend, DeviceCounters, DeviceRegistry, ReleaseSource, TelemetryLog
     from fieldlink.keys import KeyPair
 
 _TIMEOUT_S: Final = 20.0
@@ -33,10 +33,18 @@ class TimedEvent:
 class LabServer:
     """Start it, stop it and start it again: the port stays the same, as devices know it."""
 
-    def __init__(self, *, server_key: KeyPair, registry: DeviceRegistry, releases: ReleaseSource) -> None:
+    def __init__(
+        self,
+        *,
+        server_key: KeyPair,
+        registry: DeviceRegistry,
+        releases: ReleaseSource,
+        debug: DebugBackend | None = None,
+    ) -> None:
         self._key = server_key
         self._registry = registry
         self._releases = releases
+        self._debug = debug
         self._port = 0
         self._gateway: Gateway | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,7 +149,9 @@ class LabServer:
 
     async def _open(self) -> None:
         config = GatewayConfig(server_key=self._key, port=self._port)
-        gateway = Gateway(config=config, registry=self._registry, releases=self._releases)
+        gateway = Gateway(
+            config=config, registry=self._registry, releases=self._releases, debug=self._debug
+        )
         gateway.subscribe(self._note)
         await gateway.start()
         self._gateway = gateway

@@ -21,7 +21,7 @@ def keygen(use: str, path: Path, force: bool, as_json: bool) -> None:
     USE says what it is for, and every command checks it:
       server   identifies the server to devices (x25519)
       device   identifies a device or a simulated one (x25519)
-      client   identifies a debug client (x25519)
+      client   identifies a debug client; it has two: one for its link, one end to end (x25519)
       release  signs releases (ed25519)
       fleet    signs debug tokens (ed25519)
 

@@ -2,12 +2,16 @@
 
 import click
 
+from fieldlink.cli.audit import audit
+from fieldlink.cli.client import client
 from fieldlink.cli.common import FieldlinkGroup
+from fieldlink.cli.debug import debug
 from fieldlink.cli.devices import devices
 from fieldlink.cli.keygen import keygen
 from fieldlink.cli.provision import provision
 from fieldlink.cli.release import release
 from fieldlink.cli.serve import serve
+from fieldlink.cli.token import token
 
 
 @click.group(cls=FieldlinkGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,5 +32,5 @@ def main() -> None:
     """
 
 
-for _command in (keygen, provision, release, serve, devices):
+for _command in (keygen, provision, release, serve, devices, client, token, audit, debug):
     main.add_command(_command)

@@ -10,8 +10,8 @@ import click
 
 from fieldlink.atomic import write_file
 from fieldlink.cli.common import database_option, json_option, say, store_option
-from fieldlink.gateway import Gateway, GatewayConfig, GatewayEvent, event_to_dict
-from fieldlink.keys import KeyUse, load_private_key
+from fieldlink.gateway import DebugBackend, Gateway, GatewayConfig, GatewayEvent, event_to_dict
+from fieldlink.keys import KeyUse, load_private_key, load_public_key
 from fieldlink.store import Store
 
 
@@ -19,6 +19,12 @@ from fieldlink.store import Store
 @store_option
 @database_option
 @click.option("--key", "key_path", required=True, type=click.Path(path_type=Path), help="Server key file.")
+@click.option(
+    "--fleet-key",
+    "fleet_key_path",
+    type=click.Path(path_type=Path),
+    help="Fleet public key file: debug tokens are verified here too, not by devices only.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=7400, show_default=True, help="TCP port; 0 takes a free one.")
 @click.option(
@@ -32,13 +38,14 @@ def serve(
     store_path: Path,
     database_url: str | None,
     key_path: Path,
+    fleet_key_path: Path | None,
     host: str,
     port: int,
     ready_file: Path | None,
     log_level: str,
     as_json: bool,
 ) -> None:
-    """Serve devices until interrupted.
+    """Serve devices and debug clients until interrupted.
 
     The store is checked first. With --json every event is a line on standard output; the first is
     {"event": "listening", "host": ..., "port": ...}. The log goes to standard error.
@@ -49,22 +56,26 @@ def serve(
       fieldlink serve --store store --key keys/server.key --port 0 --json
     """
     key = load_private_key(key_path, KeyUse.SERVER)
+    fleet_public = None if fleet_key_path is None else load_public_key(fleet_key_path, KeyUse.FLEET)
     config = GatewayConfig(server_key=key, host=host, port=port)
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
     with Store.open(store_path, database_url=database_url) as store:
         store.verify()
-        asyncio.run(_serve(config, store, ready_file, as_json))
+        asyncio.run(_serve(config, store, fleet_public, ready_file, as_json))
 
 
-async def _serve(config: GatewayConfig, store: Store, ready_file: Path | None, as_json: bool) -> None:
+async def _serve(
+    config: GatewayConfig, store: Store, fleet_public: bytes | None, ready_file: Path | None, as_json: bool
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with Gateway(config=config, registry=store, releases=store) as gateway:
+        debug = DebugBackend(clients=store.clients, audit=store.audit, fleet_public=fleet_public)
+        async with Gateway(config=config, registry=store, releases=store, debug=debug) as gateway:
             if as_json:
                 gateway.subscribe(_print_event)
             where = {"host": config.host, "port": gateway.port}

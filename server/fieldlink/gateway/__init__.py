@@ -2,8 +2,14 @@
 
 from fieldlink.gateway.config import GatewayConfig
 from fieldlink.gateway.counters import DeviceCounters, TelemetryLog
+from fieldlink.gateway.debug import DebugBackend, reason_text
 from fieldlink.gateway.events import (
     CheckReceived,
+    ClientOffline,
+    ClientOnline,
+    DebugSessionEnded,
+    DebugSessionOpened,
+    DebugSessionRefused,
     DeviceOffline,
     DeviceOnline,
     FetchRefused,
@@ -22,6 +28,12 @@ from fieldlink.gateway.upgrade import RefusedCode, ReportCode
 
 __all__ = [
     "CheckReceived",
+    "ClientOffline",
+    "ClientOnline",
+    "DebugBackend",
+    "DebugSessionEnded",
+    "DebugSessionOpened",
+    "DebugSessionRefused",
     "DeviceCounters",
     "DeviceOffline",
     "DeviceOnline",
@@ -41,4 +53,5 @@ __all__ = [
     "TelemetryLog",
     "TelemetryReceived",
     "event_to_dict",
+    "reason_text",
 ]

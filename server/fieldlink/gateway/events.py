@@ -94,6 +94,57 @@ class StoreFault:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOnline:
+    """A debug client has proved itself on a new session."""
+
+    client: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOffline:
+    """That session is over."""
+
+    client: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugSessionOpened:
+    """A client debugs a device from now on. `permissions` as in its token."""
+
+    client: str
+    device_id: str
+    session_id: bytes
+    permissions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugSessionRefused:
+    """A client asked for a debug session and got none; reasons in PROTOCOL.md, section 6."""
+
+    client: str
+    device_id: str
+    session_id: bytes
+    reason: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugSessionEnded:
+    """A debug session is over. `ended_by`: client, device or server; frames and bytes that were relayed."""
+
+    client: str
+    device_id: str
+    session_id: bytes
+    reason: int
+    ended_by: str
+    frames_to_device: int
+    bytes_to_device: int
+    frames_to_client: int
+    bytes_to_client: int
+
+
 GatewayEvent = (
     DeviceOnline
     | DeviceOffline
@@ -105,6 +156,11 @@ GatewayEvent = (
     | ReportReceived
     | TelemetryReceived
     | StoreFault
+    | ClientOnline
+    | ClientOffline
+    | DebugSessionOpened
+    | DebugSessionRefused
+    | DebugSessionEnded
 )
 
 

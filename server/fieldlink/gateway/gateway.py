@@ -12,7 +12,9 @@ from fieldlink.errors import GatewayError, LocalProtocolError, StoreError
 from fieldlink.gateway.config import GatewayConfig
 from fieldlink.gateway.connection import Connection
 from fieldlink.gateway.counters import DeviceCounters, DeviceTally, TelemetryLog
+from fieldlink.gateway.debug import DebugBackend, DebugService
 from fieldlink.gateway.events import GatewayEvent
+from fieldlink.gateway.ports import Aborting
 from fieldlink.gateway.sources import DeviceRegistry, ReleaseSource
 
 _log = logging.getLogger("fieldlink.gateway")
@@ -33,17 +35,27 @@ class Gateway:
             gateway.subscribe(print)
             print(gateway.port)
 
+    Without `debug` there is no debug service, and debug clients get no answer.
+
     `counters`, `telemetry` and `online_devices` return copies and may be called from any thread; everything
     else belongs to the event loop that called `start`. Observers are called in that loop and must not block.
     """
 
-    def __init__(self, *, config: GatewayConfig, registry: DeviceRegistry, releases: ReleaseSource) -> None:
+    def __init__(
+        self,
+        *,
+        config: GatewayConfig,
+        registry: DeviceRegistry,
+        releases: ReleaseSource,
+        debug: DebugBackend | None = None,
+    ) -> None:
         self.config = config
         self.registry = registry
         self.releases = releases
+        self.debug = None if debug is None else DebugService(debug, self)
         self._observers: list[Observer] = []
         self._tallies: dict[str, DeviceTally] = {}
-        self._online: dict[str, Connection] = {}
+        self._online: dict[str, Aborting] = {}
         self._connections: set[Connection] = set()
         self._connection_count = 0
         self._server: asyncio.Server | None = None
@@ -98,15 +110,21 @@ class Gateway:
                 except OSError as error:
                     ready.set_exception(_listen_error(self.config, error))
                     return
+                if self.debug is not None:
+                    self.debug.start()
                 ready.set_result(None)
                 _log.info("listening on %s:%d", self.config.host, self.port)
                 await self._save_until_stopped()
                 self._server.close()
+                if self.debug is not None:
+                    self.debug.shut_down()
                 for connection in tuple(self._connections):
                     connection.abort(_SHUTDOWN)
         finally:
             if self._server is not None:
                 self._server.close()
+            if self.debug is not None:
+                await self.debug.close()
         await self._save()
         _log.info("closed")
 
@@ -148,14 +166,14 @@ class Gateway:
             self._tallies[device_id] = tally
         return tally
 
-    def online(self, device_id: str, connection: Connection) -> None:
+    def online(self, device_id: str, connection: Aborting) -> None:
         """The newest proven connection of a device wins; the one before is closed."""
         before = self._online.get(device_id)
         if before is not None and before is not connection:
             before.abort(_REPLACED)  # its DeviceOffline comes before our DeviceOnline
         self._online[device_id] = connection
 
-    def offline(self, device_id: str, connection: Connection) -> None:
+    def offline(self, device_id: str, connection: Aborting) -> None:
         """Forgets a session, unless a newer one has taken its place."""
         if self._online.get(device_id) is connection:
             del self._online[device_id]

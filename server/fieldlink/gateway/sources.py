@@ -5,7 +5,8 @@ All methods may block (they are called in threads) and raise StoreError.
 
 from typing import Protocol
 
-from fieldlink.store import DeviceRecord, ReleaseRecord
+from fieldlink.audit import AuditEntry
+from fieldlink.store import ClientRecord, DeviceRecord, ReleaseRecord
 
 
 class ReleaseSource(Protocol):
@@ -27,6 +28,10 @@ class DeviceRegistry(Protocol):
         """The device with this link key; None for a stranger."""
         ...
 
+    def device_by_id(self, device_id: str) -> DeviceRecord | None:
+        """The device with this id; None when there is none."""
+        ...
+
     def update_device(
         self,
         device_id: str,
@@ -39,4 +44,20 @@ class DeviceRegistry(Protocol):
         stream_bytes: tuple[int, int] = (0, 0),
     ) -> None:
         """Notes what was heard; see Store.update_device."""
+        ...
+
+
+class ClientRegistry(Protocol):
+    """Known debug clients."""
+
+    def by_key(self, link_public: bytes) -> ClientRecord | None:
+        """The client with this link key; None for a stranger."""
+        ...
+
+
+class AuditSink(Protocol):
+    """Where debug sessions are recorded."""
+
+    def append(self, entry: AuditEntry, mac_key: bytes | None = None) -> object:
+        """Keeps an entry; see AuditLog.append."""
         ...

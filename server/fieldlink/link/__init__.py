@@ -7,13 +7,14 @@ An owner calls `receive_data`, takes events with `next_event` until None, calls 
 seconds of any monotonic clock.
 """
 
-from fieldlink.link.constants import PROLOGUE, FrameType
+from fieldlink.link.constants import CLIENT_PROLOGUE, PROLOGUE, FrameType
 from fieldlink.link.events import (
     Event,
     HandshakeFailed,
     HandshakeReceived,
     Ignored,
     Message,
+    PeerKind,
     SessionDown,
     SessionUp,
 )
@@ -21,6 +22,7 @@ from fieldlink.link.initiator import Initiator
 from fieldlink.link.responder import Responder
 
 __all__ = [
+    "CLIENT_PROLOGUE",
     "PROLOGUE",
     "Event",
     "FrameType",
@@ -29,6 +31,7 @@ __all__ = [
     "Ignored",
     "Initiator",
     "Message",
+    "PeerKind",
     "Responder",
     "SessionDown",
     "SessionUp",

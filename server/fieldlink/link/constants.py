@@ -4,6 +4,10 @@ from enum import IntEnum
 from typing import Final
 
 PROLOGUE: Final = b"fieldlink-p2p-1"
+"""Of a device's handshake."""
+
+CLIENT_PROLOGUE: Final = b"fieldlink-client-1"
+"""Of a debug client's handshake: a key of one kind opens no session of the other."""
 
 PING_AFTER_S: Final = 2.0
 """Silence after which a ping is sent."""

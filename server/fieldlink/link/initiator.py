@@ -1,20 +1,21 @@
-"""The device's end of a link: simulated devices, tests, and later the debug client."""
+"""The initiator's end of a link: debug clients, simulated devices, tests."""
 
 import random
 from collections.abc import Callable
 
 from fieldlink import messages
-from fieldlink.errors import RemoteProtocolError
+from fieldlink.errors import LocalProtocolError, RemoteProtocolError
 from fieldlink.link.base import Link
 from fieldlink.link.constants import (
     BACKOFF_FIRST_S,
     BACKOFF_JITTER,
     BACKOFF_LIMIT_S,
+    CLIENT_PROLOGUE,
     HANDSHAKE_TIMEOUT_S,
     PROLOGUE,
     FrameType,
 )
-from fieldlink.link.events import SessionUp
+from fieldlink.link.events import PeerKind, SessionUp
 from fieldlink.link.session import Session
 from fieldlink.noise import IK, HandshakeState, Role
 
@@ -22,7 +23,8 @@ from fieldlink.noise import IK, HandshakeState, Role
 class Initiator(Link):
     """Keeps a session up: handshakes, and handshakes again after a back-off whenever something fails.
 
-    The first handshake is sent by the first `poll`. `jitter` returns numbers in [0, 1).
+    The first handshake is sent by the first `poll`. `jitter` returns numbers in [0, 1). With `device_id` it
+    is a device, with `client_name` (1 to 32 bytes in UTF-8) a debug client; exactly one of them is given.
     """
 
     def __init__(
@@ -30,14 +32,19 @@ class Initiator(Link):
         *,
         static_private: bytes,
         remote_public: bytes,
-        device_id: bytes,
+        device_id: bytes | None = None,
+        client_name: str | None = None,
         now: float,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
         self._static_private = static_private
         self._remote_public = remote_public
-        self._device_id = device_id
+        if (device_id is None) == (client_name is None):
+            raise LocalProtocolError("an initiator has either a device id or a client name")
+        self._kind = PeerKind.CLIENT if device_id is None else PeerKind.DEVICE
+        self._device_id = device_id or b""
+        self._client_name = client_name or ""
         self._jitter = jitter
         self._handshake: HandshakeState | None = None
         self._backoff = BACKOFF_FIRST_S
@@ -68,12 +75,17 @@ class Initiator(Link):
             role=Role.INITIATOR,
             static=self._static_private,
             remote_static=self._remote_public,
-            prologue=PROLOGUE,
+            prologue=CLIENT_PROLOGUE if self._kind is PeerKind.CLIENT else PROLOGUE,
         )
-        hello = messages.encode(messages.DeviceHello(device_id=self._device_id))
+        hello = messages.encode(self._hello())
         self._out += b"\x00"  # ends whatever a previous life left unfinished on the wire
         self._emit_frame(bytes([FrameType.HANDSHAKE_1]) + self._handshake.write_message(hello))
         self._act_at = now + HANDSHAKE_TIMEOUT_S
+
+    def _hello(self) -> messages.Hello:
+        if self._kind is PeerKind.CLIENT:
+            return messages.ClientHello(name=self._client_name)
+        return messages.DeviceHello(device_id=self._device_id)
 
     # ---- frames
 
@@ -106,7 +118,7 @@ class Initiator(Link):
 
     def _on_answer(self, handshake: HandshakeState, body: bytes, now: float) -> None:
         try:
-            messages.decode_server_hello(handshake.read_message(body))
+            hello = messages.decode_server_hello(handshake.read_message(body))
         except RemoteProtocolError as error:
             self._violation(f"handshake message 2: {error}", now)
             return
@@ -117,11 +129,19 @@ class Initiator(Link):
             peer_key=self._remote_public,
             device_id=self._device_id,
             now=now,
+            kind=self._kind,
         )
         self._handshake = None
         self._act_at = None
         self._session.ping()  # proves to the server that message 1 was not a replay
-        self._events.append(SessionUp(peer_key=self._remote_public, device_id=self._device_id))
+        self._events.append(
+            SessionUp(
+                peer_key=self._remote_public,
+                device_id=self._device_id,
+                kind=self._kind,
+                server_time=hello.time,
+            )
+        )
 
     def _violation(self, reason: str, now: float) -> None:
         self._handshake = None

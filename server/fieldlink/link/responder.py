@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fieldlink import messages
 from fieldlink.errors import LocalProtocolError, RemoteProtocolError
 from fieldlink.link.base import Link
-from fieldlink.link.constants import PROLOGUE, RESET_DELAY_S, RESET_INTERVAL_S, FrameType
-from fieldlink.link.events import Event, HandshakeFailed, HandshakeReceived, Ignored, SessionUp
+from fieldlink.link.constants import CLIENT_PROLOGUE, PROLOGUE, RESET_DELAY_S, RESET_INTERVAL_S, FrameType
+from fieldlink.link.events import Event, HandshakeFailed, HandshakeReceived, Ignored, PeerKind, SessionUp
 from fieldlink.link.session import Session
 from fieldlink.noise import IK, HandshakeState, Role
 
@@ -14,7 +14,15 @@ from fieldlink.noise import IK, HandshakeState, Role
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Undecided:
     handshake: HandshakeState
-    device_id: bytes
+    hello: messages.DeviceHello | messages.ClientHello
+
+    @property
+    def kind(self) -> PeerKind:
+        return PeerKind.DEVICE if isinstance(self.hello, messages.DeviceHello) else PeerKind.CLIENT
+
+    @property
+    def device_id(self) -> bytes:
+        return self.hello.device_id if isinstance(self.hello, messages.DeviceHello) else b""
 
 
 class Responder(Link):
@@ -42,10 +50,14 @@ class Responder(Link):
 
     # ---- the owner's decision
 
-    def accept(self, now: float) -> None:
-        """Answers the handshake. SessionUp follows when the peer proves itself."""
+    def accept(self, now: float, *, unix_time: int) -> None:
+        """Answers the handshake. SessionUp follows when the peer proves itself.
+
+        `unix_time` (seconds since 1970) is the clock of devices that have none: tokens expire by it.
+        """
         undecided = self._take_undecided()
-        message = undecided.handshake.write_message(messages.encode(messages.ServerHello()))
+        hello = messages.encode(messages.ServerHello(time=unix_time))
+        message = undecided.handshake.write_message(hello)
         sending, receiving = undecided.handshake.split()
         self._candidate = Session(
             sending=sending,
@@ -53,6 +65,7 @@ class Responder(Link):
             peer_key=undecided.handshake.remote_static,
             device_id=undecided.device_id,
             now=now,
+            kind=undecided.kind,
         )
         self._reset_at = None
         self._emit_frame(bytes([FrameType.HANDSHAKE_2]) + message)
@@ -119,18 +132,39 @@ class Responder(Link):
             self._violation(f"unexpected frame type {kind}", now)
 
     def _on_handshake(self, body: bytes, now: float) -> None:
-        handshake = HandshakeState(
-            pattern=IK, role=Role.RESPONDER, static=self._static_private, prologue=PROLOGUE
-        )
         try:
-            hello = messages.decode_device_hello(handshake.read_message(body))
+            undecided = self._open_message_1(body)
         except RemoteProtocolError as error:
             self._events.append(HandshakeFailed(reason=f"handshake message 1: {error}"))
             if self._session is None and self._candidate is None:
                 self._schedule_reset(now)
             return
-        self._undecided = _Undecided(handshake=handshake, device_id=hello.device_id)
-        self._events.append(HandshakeReceived(peer_key=handshake.remote_static, device_id=hello.device_id))
+        self._undecided = undecided
+        hello = undecided.hello
+        self._events.append(
+            HandshakeReceived(
+                peer_key=undecided.handshake.remote_static,
+                device_id=undecided.device_id,
+                kind=undecided.kind,
+                client_name=hello.name if isinstance(hello, messages.ClientHello) else "",
+            )
+        )
+
+    def _open_message_1(self, body: bytes) -> _Undecided:
+        """Message 1 of a device or, when that prologue does not fit, of a client."""
+        device, client = (
+            HandshakeState(pattern=IK, role=Role.RESPONDER, static=self._static_private, prologue=prologue)
+            for prologue in (PROLOGUE, CLIENT_PROLOGUE)
+        )
+        try:
+            payload = device.read_message(body)
+        except RemoteProtocolError as not_a_device:
+            try:
+                payload = client.read_message(body)
+            except RemoteProtocolError:
+                raise not_a_device from None
+            return _Undecided(handshake=client, hello=messages.decode_client_hello(payload))
+        return _Undecided(handshake=device, hello=messages.decode_device_hello(payload))
 
     def _on_transport(self, body: bytes, now: float) -> None:
         for session in (self._candidate, self._session):
@@ -150,7 +184,8 @@ class Responder(Link):
     def _promote(self, candidate: Session) -> None:
         self._drop_session("the peer started over")
         self._session = candidate
-        self._events.append(SessionUp(peer_key=candidate.peer_key, device_id=candidate.device_id))
+        up = SessionUp(peer_key=candidate.peer_key, device_id=candidate.device_id, kind=candidate.kind)
+        self._events.append(up)
 
     def _transmitting(self) -> Session | None:
         return None if self._candidate is not None else self._session

@@ -3,7 +3,7 @@
 from fieldlink import messages
 from fieldlink.errors import RemoteProtocolError
 from fieldlink.link.constants import DEAD_AFTER_S, PING_AFTER_S, FrameType
-from fieldlink.link.events import Message
+from fieldlink.link.events import Message, PeerKind
 from fieldlink.mux import PAYLOAD_LIMIT, Channel, Mux
 from fieldlink.noise import TAG_SIZE, CipherState
 
@@ -15,10 +15,18 @@ class Session:
     """What lives from one handshake to the first failure. Every RemoteProtocolError ends it."""
 
     def __init__(
-        self, *, sending: CipherState, receiving: CipherState, peer_key: bytes, device_id: bytes, now: float
+        self,
+        *,
+        sending: CipherState,
+        receiving: CipherState,
+        peer_key: bytes,
+        device_id: bytes,
+        now: float,
+        kind: PeerKind = PeerKind.DEVICE,
     ) -> None:
         self.peer_key = peer_key
         self.device_id = device_id
+        self.kind = kind
         self.mux = Mux()
         self.proven = False
         """Whether a valid TRANSPORT frame has arrived."""

@@ -10,7 +10,9 @@ from sqlalchemy import event
 
 from fieldlink.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added clients and audit; opening a store of version 1 adds these tables."""
+_EXTENDABLE_VERSIONS = (1,)
 BUSY_TIMEOUT_S = 10
 
 metadata = sa.MetaData()
@@ -59,6 +61,38 @@ devices = sa.Table(
     sa.Column("telemetry_last", sa.LargeBinary),
     sa.Column("stream_bytes_in", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("stream_bytes_out", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+
+clients = sa.Table(
+    "clients",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("link_public", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("e2e_public", sa.LargeBinary(32), nullable=False),
+)
+
+audit_entries = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("event", sa.String(16), nullable=False),
+    sa.Column("client", sa.String(32), nullable=False),
+    sa.Column("device_id", sa.String(16), nullable=False),
+    sa.Column("session_id", sa.LargeBinary, nullable=False),
+    sa.Column("permissions", sa.BigInteger, nullable=False),
+    sa.Column("token_serial", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.BigInteger),
+    sa.Column("ended_by", sa.String(8), nullable=False),
+    sa.Column("frames_to_device", sa.BigInteger, nullable=False),
+    sa.Column("bytes_to_device", sa.BigInteger, nullable=False),
+    sa.Column("digest_to_device", sa.LargeBinary, nullable=False),
+    sa.Column("frames_to_client", sa.BigInteger, nullable=False),
+    sa.Column("bytes_to_client", sa.BigInteger, nullable=False),
+    sa.Column("digest_to_client", sa.LargeBinary, nullable=False),
+    sa.Column("previous", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
 )
 
 
@@ -121,14 +155,22 @@ class Database:
         self.check()
 
     def check(self) -> None:
-        """StoreError unless the database has this version's tables."""
+        """StoreError unless the database has this version's tables; an older version's are extended."""
         with self.reading() as connection:
             version = connection.execute(sa.select(schema_table.c.version)).scalar_one_or_none()
+        if version in _EXTENDABLE_VERSIONS:
+            version = self._extend()
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"store: database {self}: schema version {version}, expected {SCHEMA_VERSION}; "
                 "use the fieldlink version that made it"
             )
+
+    def _extend(self) -> int:
+        with self.writing() as connection:
+            metadata.create_all(connection)
+            connection.execute(schema_table.update().values(version=SCHEMA_VERSION))
+        return SCHEMA_VERSION
 
     def close(self) -> None:
         """Closes all connections."""

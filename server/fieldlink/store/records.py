@@ -45,6 +45,15 @@ class DeviceRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRecord:
+    """A debug client: its public P2P (link) key and its public E2E key, which tokens name (32 bytes each)."""
+
+    name: str
+    link_public: bytes
+    e2e_public: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
     """What the server has last heard of a device; None: nothing yet. Times are seconds since 1970."""
 

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from fieldlink.errors import ConfigError, ManifestError, NotFoundError, StoreError
 from fieldlink.manifest import read_unverified
 from fieldlink.release import ContentKey
+from fieldlink.store.audit_log import HEAD_NAME, AuditLog
 from fieldlink.store.blobs import BlobStore
+from fieldlink.store.clients import ClientTable
 from fieldlink.store.database import Database, devices, modules, releases, sqlite_url
 from fieldlink.store.records import DeviceRecord, DeviceState, ModuleRecord, ReleaseRecord
 
@@ -28,6 +30,8 @@ class Store:
     def __init__(self, root: Path, database: Database) -> None:
         self.root = root
         self.blobs = BlobStore(root / "blobs")
+        self.clients = ClientTable(database)
+        self.audit = AuditLog(database, root / HEAD_NAME)
         self._database = database
 
     @staticmethod
@@ -173,6 +177,12 @@ class Store:
         """The device with this public link key."""
         with self._database.reading() as connection:
             row = _device_row(connection, devices.c.link_public == link_public)
+        return None if row is None else _device(row)
+
+    def device_by_id(self, device_id: str) -> DeviceRecord | None:
+        """The device that is registered with this id."""
+        with self._database.reading() as connection:
+            row = _device_row(connection, devices.c.device_id == device_id)
         return None if row is None else _device(row)
 
     def list_devices(self) -> list[tuple[DeviceRecord, DeviceState]]:

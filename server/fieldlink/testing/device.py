@@ -1,14 +1,17 @@
 """A simulated device on a real TCP connection."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
-from fieldlink import cbor, messages
+from fieldlink import cbor, debug_messages, messages
 from fieldlink import link as links
 from fieldlink.errors import QueueFullError
 from fieldlink.mux import Channel
 from fieldlink.provision import ProvisionedDevice
 from fieldlink.testing.client import Installed, UpgradeClient
+
+DebugHandler = Callable[[debug_messages.DebugFrame], list[debug_messages.DebugFrame]]
 
 
 class SimulatedDevice:
@@ -37,6 +40,17 @@ class SimulatedDevice:
         self.fetches: list[messages.Fetch] = []
         self.downs: list[str] = []
         self.raw_out = bytearray()
+        self.debug: DebugHandler = lambda _frame: []
+        """Answers frames of the debug channel."""
+        self.debug_received: list[debug_messages.DebugFrame] = []
+        self.consume_debug = True
+        """Switched off, the debug channel's credit is not given back: a device that is stuck."""
+        self.debug_out: deque[debug_messages.DebugFrame] = deque()
+        """Frames for the debug channel; `wake` sends them."""
+        self.telemetry_due = 0
+        """Telemetry messages that `wake` sends."""
+        self._wake = asyncio.Event()
+        self._read: asyncio.Task[bytes] | None = None
         self._server_public = server_public
         self._release_public = release_public
         self._upgrade = self._new_upgrade()
@@ -71,6 +85,9 @@ class SimulatedDevice:
             try:
                 await self._live(reader, writer, until, telemetry_each_message)
             finally:
+                if self._read is not None:
+                    self._read.cancel()
+                    self._read = None
                 writer.transport.abort()
 
     async def _live(
@@ -91,21 +108,43 @@ class SimulatedDevice:
             link.poll(now())
             while (event := link.next_event(now())) is not None:
                 self._on_event(link, event, telemetry)
+            while self.telemetry_due and link.is_up:
+                self.telemetry_due -= 1
+                self.send_telemetry(link)
+            while self.debug_out and link.is_up and link.has_room(Channel.DEBUG):
+                link.send(Channel.DEBUG, debug_messages.encode(self.debug_out.popleft()))
             data = link.data_to_send()
             self.raw_out += data
             writer.write(data)
             await writer.drain()
             if until(self):
                 return
-            try:
-                async with asyncio.timeout_at(link.next_deadline()):
-                    received = await reader.read(4096)
-            except TimeoutError:
-                continue
-            if not received:
+            received = await self._receive(reader, link.next_deadline())
+            if received == b"":
                 self.downs.append("connection closed by the server")
                 return
-            link.receive_data(received)
+            link.receive_data(received or b"")
+
+    def wake(self) -> None:
+        """Makes `run` look at `until` and `debug_out` now."""
+        self._wake.set()
+
+    async def _receive(self, reader: asyncio.StreamReader, deadline: float | None) -> bytes | None:
+        """Bytes, b"" at the end of the stream, None when the deadline or `wake` came first."""
+        read = asyncio.ensure_future(reader.read(4096)) if self._read is None else self._read
+        self._read = read
+        woken = asyncio.ensure_future(self._wake.wait())
+        loop = asyncio.get_running_loop()
+        timeout = None if deadline is None else max(0.0, deadline - loop.time())
+        try:
+            await asyncio.wait({read, woken}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+        self._wake.clear()
+        if not read.done():
+            return None
+        self._read = None
+        return read.result()
 
     def _on_event(self, link: links.Initiator, event: links.Event, telemetry: bool) -> None:
         match event:
@@ -128,6 +167,12 @@ class SimulatedDevice:
                 link.consume(Channel.UPGRADE, len(payload))
                 if telemetry:
                     self.send_telemetry(link)
+            case links.Message(channel=Channel.DEBUG, payload=payload):
+                frame = debug_messages.decode_frame(payload)
+                self.debug_received.append(frame)
+                self.debug_out.extend(self.debug(frame))
+                if self.consume_debug:
+                    link.consume(Channel.DEBUG, len(payload))
             case _:
                 pass
 

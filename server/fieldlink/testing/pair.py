@@ -16,6 +16,7 @@ class ConnectionPair:
 
     def __init__(self, *, server: KeyPair, device: KeyPair, device_id: bytes = b"device") -> None:
         self.now = 0.0
+        self.unix_time = 1_700_000_000
         self.consume = True
         self.accept: Callable[[links.HandshakeReceived], bool] = lambda event: event.peer_key == device.public
         self.uplink: Wire = lambda data: data
@@ -50,7 +51,7 @@ class ConnectionPair:
             self.server_events.append(event)
             if isinstance(event, links.HandshakeReceived):
                 if self.accept(event):
-                    self.server.accept(self.now)
+                    self.server.accept(self.now, unix_time=self.unix_time)
                 else:
                     self.server.reject()
             elif isinstance(event, links.Message) and self.consume:

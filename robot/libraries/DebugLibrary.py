@@ -1,0 +1,322 @@
+"""Keywords of the debug suites: debug clients, a stock GDB, and the command line of `fieldlink debug`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+from lab_keywords import HOLDER
+from robot.api import logger
+from robot.api.deco import keyword, library
+
+from brownout.errors import DeadlineError, StateError, ViolationError
+from brownout.lab import DebugKit, decode_telemetry
+from fieldlink.debug_messages import Permission
+from fieldlink.gateway import DebugSessionEnded, TelemetryReceived
+from fieldlink.keys import KeyPair, KeyUse
+
+DEVICE = "dev-1"
+CLIENT = "alice"
+TIMEOUT_S = 30.0
+GDB = os.environ.get("BROWNOUT_GDB", "gdb-multiarch")
+PROMPT = "(gdb) "
+_POLL_S = 0.02
+
+
+@dataclass(kw_only=True)
+class _Session:
+    """A `fieldlink debug` process and the GDB that is attached to it."""
+
+    bridge: subprocess.Popen[str]
+    port: int
+    gdb: pexpect.spawn | None = None
+    transcript: list[str] = field(default_factory=list)
+
+
+@library(scope="SUITE", auto_keywords=False)
+class DebugLibrary:
+    """Works on the lab that UpgradeLibrary started. A client is named; ``alice`` when none is given."""
+
+    def __init__(self) -> None:
+        self._kits: dict[str, DebugKit] = {}
+        self._sessions: dict[str, _Session] = {}
+
+    # -- clients -------------------------------------------------------------------------------------------
+
+    @keyword
+    def add_debug_client(self, client: str = CLIENT, device: str = DEVICE) -> None:
+        """Registers a client with the server and gives it a token with all permissions for the device."""
+        self._kits[client] = HOLDER.lab.add_debug_client(client, device)
+
+    @keyword
+    def give_token(
+        self, *permissions: str, client: str = CLIENT, life: int = 3600, device: str | None = None
+    ) -> None:
+        """Replaces the client's token; ``permissions`` are read, write, control, reset. A negative life has expired."""
+        mask = Permission(0)
+        for name in permissions:
+            mask |= Permission[name.upper()]
+        self._kit(client).issue_token(mask, life_s=life, device_id=device)
+
+    @keyword
+    def give_token_of_another_fleet(self, client: str = CLIENT) -> None:
+        """Replaces the token by one that a fleet key has signed which the device does not know."""
+        self._kit(client).issue_token(fleet_key=KeyPair.generate(KeyUse.FLEET))
+
+    # -- GDB -----------------------------------------------------------------------------------------------
+
+    @keyword
+    def attach_gdb(self, client: str = CLIENT) -> None:
+        """Opens a session and connects a stock GDB to it; the app stops."""
+        kit = self._kit(client)
+        ready = kit.folder / f"ready-{len(self._sessions)}-{time.monotonic_ns()}.json"
+        bridge = subprocess.Popen(
+            [*_fieldlink(), "debug", kit.device_id, "--profile", str(kit.profile), "--ready-file", str(ready)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        session = _Session(bridge=bridge, port=0)
+        self._sessions[client] = session
+        session.port = _wait_ready(bridge, ready)
+        elf = HOLDER.lab.builds.version("1.0.0").elf("app")
+        session.gdb = pexpect.spawn(
+            GDB,
+            ["-nx", "-q", str(elf)],
+            encoding="utf-8",
+            timeout=TIMEOUT_S,
+            echo=False,
+            env=os.environ | {"TERM": "dumb"},
+        )
+        session.gdb.expect_exact(PROMPT)
+        for command in ("set pagination off", "set confirm off", "set width 0"):
+            self.gdb(command, client=client)
+        self.gdb(f"target remote 127.0.0.1:{session.port}", r"\w+ \(|0x[0-9a-f]+ in", client=client)
+
+    @keyword
+    def gdb(self, command: str, expected: str = "", client: str = CLIENT, timeout: float = TIMEOUT_S) -> str:
+        """Types a command into GDB and waits for its prompt; what it printed must match ``expected``."""
+        session = self._session(client)
+        if session.gdb is None:
+            raise StateError("GDB is not attached: use 'Attach GDB'")
+        session.gdb.sendline(command)
+        try:
+            session.gdb.expect_exact(PROMPT, timeout=timeout)
+        except (pexpect.TIMEOUT, pexpect.EOF) as error:
+            raise DeadlineError(f"gdb: '{command}' did not end within {timeout:g} s; it printed {session.gdb.before!r}") from error
+        printed = str(session.gdb.before).replace("\r\n", "\n").strip()
+        logger.info(f"(gdb) {command}\n{printed}")
+        if not re.search(expected, printed):
+            raise ViolationError(f"gdb: '{command}': expected text like '{expected}', found '{printed}'")
+        return printed
+
+    @keyword
+    def gdb_continues(self, client: str = CLIENT) -> None:
+        """Lets the app run and does not wait for a stop."""
+        session = self._session(client)
+        if session.gdb is None:
+            raise StateError("GDB is not attached: use 'Attach GDB'")
+        session.gdb.sendline("continue")
+        session.gdb.expect_exact("Continuing.")
+
+    @keyword
+    def gdb_interrupts(self, expected: str = "SIGINT|SIGTRAP", client: str = CLIENT) -> str:
+        """Types Ctrl-C; GDB must report a stop."""
+        session = self._session(client)
+        if session.gdb is None:
+            raise StateError("GDB is not attached: use 'Attach GDB'")
+        session.gdb.sendintr()
+        session.gdb.expect_exact(PROMPT)
+        printed = str(session.gdb.before)
+        logger.info(f"(gdb) ^C\n{printed}")
+        if not re.search(expected, printed):
+            raise ViolationError(f"gdb: Ctrl-C: expected a stop like '{expected}', found '{printed}'")
+        return printed
+
+    @keyword
+    def close_gdb(self, client: str = CLIENT) -> None:
+        """Ends GDB and the client process, as a person who closes the window."""
+        session = self._sessions.pop(client, None)
+        if session is not None:
+            _end(session)
+
+    @keyword
+    def close_all_gdbs(self) -> None:
+        """For teardowns: ends what is left."""
+        for client in list(self._sessions):
+            self.close_gdb(client)
+        self._kits.clear()
+
+    @keyword
+    def debug_client_should_end(self, expected: str, client: str = CLIENT) -> str:
+        """The client process ends by itself and says why in a line like ``expected``."""
+        session = self._session(client)
+        try:
+            printed, _ = session.bridge.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise DeadlineError(f"fieldlink debug of {client}: still running after {TIMEOUT_S:g} s") from error
+        if not re.search(expected, printed):
+            raise ViolationError(f"fieldlink debug: expected '{expected}', found '{printed.strip()}'")
+        return printed
+
+    # -- the command line ----------------------------------------------------------------------------------
+
+    @keyword
+    def fieldlink_debug(self, command: str, *arguments: str, client: str = CLIENT) -> object:
+        """Runs ``fieldlink debug COMMAND DEVICE ... --json``; returns what it printed, decoded."""
+        done = self._run(command, arguments, client)
+        if done.returncode != 0:
+            raise ViolationError(f"fieldlink debug {command}: {done.stderr.strip()}")
+        logger.info(done.stdout)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+        return lines[0] if len(lines) == 1 else lines
+
+    @keyword
+    def fieldlink_debug_should_fail(self, expected: str, command: str, *arguments: str, client: str = CLIENT) -> None:
+        """The command ends with exit code 2 and one line like ``expected``."""
+        done = self._run(command, arguments, client)
+        lines = done.stderr.strip().splitlines()
+        if done.returncode != 2 or len(lines) != 1 or not re.search(expected, lines[0]):
+            raise ViolationError(
+                f"fieldlink debug {command}: expected exit code 2 and one line like '{expected}', "
+                f"found {done.returncode} and {lines}"
+            )
+
+    # -- what goes on meanwhile ----------------------------------------------------------------------------
+
+    @keyword
+    def telemetry_gap_should_be_below(self, limit: float, seconds: float = 1.0, device: str = DEVICE) -> float:
+        """Listens for a while: the longest silence of the application channel, in seconds."""
+        server = HOLDER.lab.server
+        since, start = server.mark(), time.monotonic()
+        count = 0
+        while time.monotonic() - start < seconds:
+            count += 1
+            server.wait_for(TelemetryReceived, device, timeout=TIMEOUT_S, since=since, count=count)
+        times = [start, *(moment for moment, _ in server.timed_events(TelemetryReceived, device, since=since))]
+        gap = max(later - earlier for earlier, later in itertools.pairwise(times))
+        if gap >= limit:
+            raise ViolationError(f"application channel: longest silence {gap:.2f} s, expected below {limit:g} s")
+        return gap
+
+    @keyword
+    def app_should_run(self, device: str = DEVICE) -> None:
+        """Two more measurements arrive."""
+        server = HOLDER.lab.server
+        since = server.mark()
+        server.wait_for(TelemetryReceived, device, timeout=TIMEOUT_S, since=since, count=2)
+
+    @keyword
+    def telemetry_counter_should_exceed(self, counter: int, device: str = DEVICE) -> None:
+        """The next measurement has a higher counter."""
+        server = HOLDER.lab.server
+        event = server.wait_for(TelemetryReceived, device, timeout=TIMEOUT_S, since=server.mark())
+        found = decode_telemetry(event.payload).counter
+        if found <= counter:
+            raise ViolationError(f"measurement: expected a counter above {counter}, found {found}")
+
+    @keyword
+    def app_code_should_be_unpatched(self, device: str = DEVICE, version: str = "1.0.0") -> None:
+        """The app's code in RAM is byte for byte what was built."""
+        memory = HOLDER.lab.board.memory["app_code"]
+        image = HOLDER.lab.builds.version(version).image("app")
+        found = HOLDER.unit(device).device.read_memory(memory.base, len(image))
+        wrong = [at for at, (one, other) in enumerate(zip(found, image, strict=True)) if one != other]
+        if wrong:
+            raise ViolationError(f"app code: {len(wrong)} bytes differ from the build, first at {wrong[0]:#x}")
+
+    @keyword
+    def app_should_stand_still(self, device: str = DEVICE, seconds: float = 0.5) -> None:
+        """No measurement arrives for a while."""
+        server = HOLDER.lab.server
+        since = server.mark()
+        with contextlib.suppress(DeadlineError):
+            event = server.wait_for(TelemetryReceived, device, timeout=seconds, since=since, count=2)
+            raise ViolationError(f"the app sent measurement {decode_telemetry(event.payload).counter}")
+
+    @keyword
+    def debug_session_should_end(self, device: str = DEVICE, timeout: float = TIMEOUT_S) -> int:
+        """Waits until the server has closed a debug session of the device; returns the reason's number."""
+        event = HOLDER.lab.server.wait_for(DebugSessionEnded, device, timeout=timeout, since=HOLDER.mark)
+        return event.reason
+
+    @keyword
+    def mark_events(self) -> None:
+        """Events before this moment do not count for keywords that wait for one."""
+        HOLDER.mark = HOLDER.lab.server.mark()
+
+    # -- what can be read ----------------------------------------------------------------------------------
+
+    @keyword
+    def session_plaintext_should_be_nowhere_but_at_the_client(self, secret: str, device: str = DEVICE) -> None:
+        """Searches a capture of the device's link and the server process's memory for bytes of the session.
+
+        The same search of GDB's transcript must find them: it can tell.
+        """
+        needle = secret.encode()
+        carried = b"".join(item.data for item in HOLDER.unit(device).modem.captured)
+        if needle in carried:
+            raise ViolationError(f"capture of the device's link: contains '{secret}'")
+        if not carried:
+            raise StateError("nothing was captured: the search proves nothing")
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _kit(self, client: str) -> DebugKit:
+        if client not in self._kits:
+            raise StateError(f"no debug client '{client}': use 'Add Debug Client'")
+        return self._kits[client]
+
+    def _session(self, client: str) -> _Session:
+        if client not in self._sessions:
+            raise StateError(f"client '{client}' has no session: use 'Attach GDB'")
+        return self._sessions[client]
+
+    def _run(self, command: str, arguments: tuple[str, ...], client: str) -> subprocess.CompletedProcess[str]:
+        kit = self._kit(client)
+        return subprocess.run(
+            [*_fieldlink(), "debug", command, kit.device_id, "--profile", str(kit.profile), "--json", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+def _fieldlink() -> list[str]:
+    return [sys.executable, "-c", "from fieldlink.cli import main; main()"]
+
+
+def _wait_ready(bridge: subprocess.Popen[str], ready: Path) -> int:
+    deadline, pause = time.monotonic() + TIMEOUT_S, threading.Event()
+    while not (ready.is_file() and ready.stat().st_size):
+        if bridge.poll() is not None:
+            raise ViolationError(f"fieldlink debug: {bridge.stdout.read().strip() if bridge.stdout else ''}")
+        if time.monotonic() > deadline:
+            bridge.kill()
+            raise DeadlineError(f"fieldlink debug: not listening within {TIMEOUT_S:g} s")
+        pause.wait(_POLL_S)
+    return int(json.loads(ready.read_text())["port"])
+
+
+def _end(session: _Session) -> None:
+    if session.gdb is not None:
+        session.gdb.close(force=True)
+    session.bridge.terminate()
+    try:
+        session.bridge.wait(TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        session.bridge.kill()
+        session.bridge.wait(TIMEOUT_S)
+    if session.bridge.stdout is not None:
+        session.bridge.stdout.close()

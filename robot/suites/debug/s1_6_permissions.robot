@@ -1,0 +1,51 @@
+*** Settings ***
+Documentation       S1.6: permissions are enforced on the device for each instruction, and everything leaves an audit trail.
+Resource            ../../resources/debug.resource
+Test Setup          Start Lab With Debug Client
+Test Teardown       Stop Debugging And Lab
+
+
+*** Test Cases ***
+S1.6 Read-only Token Reads
+    [Tags]    smoke
+    Give Token    read
+    Fieldlink Debug    read    0x20020000    64
+    App Should Run
+
+S1.6 Read-only Token Cannot Write
+    Give Token    read
+    Fieldlink Debug Should Fail    does not permit    write    0x20030000    00112233
+    App Should Run
+
+S1.6 Read-only Token Cannot Halt
+    Give Token    read
+    Fieldlink Debug Should Fail    does not permit    halt
+    App Should Run
+
+S1.6 Keys Are Never Readable
+    Fieldlink Debug Should Fail    address    read    0x21000000    64
+
+S1.6 Kernel Memory Is Never Readable
+    Fieldlink Debug Should Fail    address    read    0x20000000    64
+
+S1.6 Expired Token Is Refused
+    Give Token    read    life=-10
+    Fieldlink Debug Should Fail    expired    regs
+
+S1.6 Token Of Another Fleet Is Refused
+    Give Token Of Another Fleet
+    Fieldlink Debug Should Fail    not authorised    regs
+
+S1.6 Token For Another Device Is Refused
+    Give Token    read    device=dev-9
+    Fieldlink Debug Should Fail    not authorised    regs
+
+S1.6 Second Controlling Session Is Refused
+    Attach GDB
+    Add Debug Client    bob
+    Fieldlink Debug Should Fail    busy|controls    halt    client=bob
+
+S1.6 Device Without Power Is Offline
+    Cut Power
+    Device Should Go Offline
+    Fieldlink Debug Should Fail    offline    regs
