@@ -102,8 +102,8 @@ static status_t chunk_store(struct download *download, uint32_t chunk, uint32_t 
     struct flash_region staged = layout_module_staged(module->id);
     struct flash_region sector = {staged.offset + chunk * DOWNLOAD_CHUNK_SIZE, DOWNLOAD_CHUNK_SIZE};
 
-    RETURN_IF_ERROR(chunk_open(download->buffer, length, download->content_key, download->manifest->sequence, module->id,
-                               chunk, module->size));
+    RETURN_IF_ERROR(chunk_open(download->buffer, length, download->content_key, download->manifest->sequence,
+                               module->id, chunk, module->size));
     RETURN_IF_ERROR(flash_region_erase(download->flash, sector));
     RETURN_IF_ERROR(flash_write(download->flash, sector.offset, download->buffer, length));
     /* Only now: the record says that the sector's operations completed. */
@@ -116,8 +116,9 @@ status_t download_receive(struct download *download, uint32_t module_id, uint32_
 {
     uint32_t plain_length;
 
-    if (download->module == NULL || download->module->id != module_id || download_module_is_complete(download) ||
-        chunk != download->progress.chunks[module_id] || offset != download->received) {
+    if (download->module == NULL || download->module->id != module_id ||
+        download_module_is_complete(download) || chunk != download->progress.chunks[module_id] ||
+        offset != download->received) {
         return STATUS_PROTOCOL;
     }
     plain_length = chunk_length(download->module, chunk);
@@ -139,7 +140,8 @@ status_t download_verify(const struct download *download)
         const struct manifest_module *module = &download->manifest->modules[i];
 
         if ((download->module_mask & (1u << module->id)) != 0) {
-            RETURN_IF_ERROR(manifest_module_verify(download->flash, layout_module_staged(module->id), module));
+            RETURN_IF_ERROR(
+                manifest_module_verify(download->flash, layout_module_staged(module->id), module));
         }
     }
     return STATUS_OK;

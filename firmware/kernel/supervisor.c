@@ -19,8 +19,8 @@ static bool restart_pending;
 static uint32_t restart_ms;
 
 static const char *const fault_names[] = {
-    [SUPERVISOR_FAULT_NONE] = "none",     [SUPERVISOR_FAULT_MEMORY] = "memory fault",
-    [SUPERVISOR_FAULT_BUS] = "bus fault", [SUPERVISOR_FAULT_USAGE] = "usage fault",
+    [SUPERVISOR_FAULT_NONE] = "none",       [SUPERVISOR_FAULT_MEMORY] = "memory fault",
+    [SUPERVISOR_FAULT_BUS] = "bus fault",   [SUPERVISOR_FAULT_USAGE] = "usage fault",
     [SUPERVISOR_FAULT_HARD] = "hard fault", [SUPERVISOR_FAULT_EXIT] = "exit",
 };
 
@@ -62,7 +62,8 @@ status_t supervisor_start(void)
 {
     mpu_region_set(0, BOARD_MEMORY_APP_CODE_BASE, BOARD_MEMORY_APP_CODE_SIZE, MPU_READ, true);
     mpu_region_set(1, BOARD_MEMORY_APP_DATA_BASE, BOARD_MEMORY_APP_DATA_SIZE, MPU_READ_WRITE, false);
-    mpu_region_set(2, BOARD_FLASH_BASE + BOARD_REGION_ASSETS_OFFSET, BOARD_REGION_ASSETS_SIZE, MPU_READ, false);
+    mpu_region_set(2, BOARD_FLASH_BASE + BOARD_REGION_ASSETS_OFFSET, BOARD_REGION_ASSETS_SIZE, MPU_READ,
+                   false);
     mpu_enable();
     RETURN_IF_ERROR(app_load());
     sleeping = false;

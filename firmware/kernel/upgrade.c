@@ -241,8 +241,8 @@ static bool offer_was_dropped(const struct upgrade *upgrade, const uint8_t diges
            digest_equal(flag.manifest_digest, digest);
 }
 
-static void offer_accept(struct upgrade *upgrade, const struct current *current, const uint8_t digest[DIGEST_SIZE],
-                         uint32_t now_ms)
+static void offer_accept(struct upgrade *upgrade, const struct current *current,
+                         const uint8_t digest[DIGEST_SIZE], uint32_t now_ms)
 {
     uint8_t content_key[AEAD_KEY_SIZE];
     bool resumed;
@@ -286,8 +286,8 @@ static void current_receive(struct upgrade *upgrade, const struct current *curre
     status = offer_open(upgrade, current, &news);
     if (status != STATUS_OK) {
         memcpy(upgrade->refused_digest, digest, DIGEST_SIZE);
-        offer_refuse(upgrade, status == STATUS_ROLLBACK ? upgrade->offered.sequence : 0, report_code_of(status), status,
-                     now_ms);
+        offer_refuse(upgrade, status == STATUS_ROLLBACK ? upgrade->offered.sequence : 0,
+                     report_code_of(status), status, now_ms);
         return;
     }
     if (!news) {
@@ -300,8 +300,9 @@ static void current_receive(struct upgrade *upgrade, const struct current *curre
 
 static status_t data_receive(struct upgrade *upgrade, const struct data *data, uint32_t now_ms)
 {
-    status_t status = download_receive(&upgrade->download, data->data_module, data->data_chunk, data->data_offset,
-                                       data->data_bytes.value, (uint32_t)data->data_bytes.len);
+    status_t status =
+        download_receive(&upgrade->download, data->data_module, data->data_chunk, data->data_offset,
+                         data->data_bytes.value, (uint32_t)data->data_bytes.len);
 
     if (status == STATUS_PROTOCOL) {
         return status;
@@ -350,7 +351,8 @@ status_t upgrade_receive(struct upgrade *upgrade, const uint8_t *message, size_t
 void upgrade_poll(struct upgrade *upgrade, uint32_t now_ms)
 {
     outbox_flush(upgrade);
-    if (upgrade->phase != UPGRADE_IDLE || upgrade->outbox_length > 0 || !clock_reached(now_ms, upgrade->check_ms)) {
+    if (upgrade->phase != UPGRADE_IDLE || upgrade->outbox_length > 0 ||
+        !clock_reached(now_ms, upgrade->check_ms)) {
         return;
     }
     if (upgrade->boot_report_due) {

@@ -9,8 +9,8 @@
 #include "telemetry.h"
 #include "uart_irq.h"
 
-/* The ring takes all credit that the peer can hold (channels 1 to 3) with its framing, so a burst is not lost while the
- * kernel waits for the flash. */
+/* The ring takes all credit that the peer can hold (channels 1 to 3) with its framing, so a burst is not lost
+ * while the kernel waits for the flash. */
 #define RX_RING_SIZE 12288u
 #define TX_RING_SIZE 4096u
 #define READ_BATCH   256u
@@ -45,7 +45,8 @@ static void message_receive(void *context, enum link_channel channel, const uint
             return;
         }
     }
-    /* Nothing listens on the application channel towards the device yet, and debug is reserved: both are drained. */
+    /* Nothing listens on the application channel towards the device yet, and debug is reserved: both are
+     * drained. */
     link_consume(&uplink, channel, length);
 }
 
@@ -62,7 +63,8 @@ static bool upgrade_send(void *context, const uint8_t *message, size_t length)
     return link_send(&uplink, LINK_UPGRADE, message, length, poll_ms) == STATUS_OK;
 }
 
-status_t uplink_init(const struct flash *flash, const struct identity *identity, uint32_t boot_version, uint32_t now_ms)
+status_t uplink_init(const struct flash *flash, const struct identity *identity, uint32_t boot_version,
+                     uint32_t now_ms)
 {
     static const struct link_callbacks link_callbacks = {
         .transmit = bytes_transmit, .receive = message_receive, .session = session_change};

@@ -4,8 +4,8 @@
 
 #include "interrupts.h"
 
-#define SCB_ICSR      (*(volatile uint32_t *)0xE000ED04u)
-#define ICSR_PENDSV   (1u << 28)
+#define SCB_ICSR       (*(volatile uint32_t *)0xE000ED04u)
+#define ICSR_PENDSV    (1u << 28)
 #define CONTROL_KERNEL 2u
 #define CONTROL_APP    3u
 #define XPSR_THUMB     (1u << 24)
@@ -63,8 +63,8 @@ __attribute__((naked)) void PendSV_Handler(void)
                    : "i"(&thread_current));
 }
 
-__attribute__((naked, noreturn)) void thread_kernel_enter(
-    __attribute__((unused)) uint32_t stack_top, __attribute__((unused)) void (*entry)(void))
+__attribute__((naked, noreturn)) void thread_kernel_enter(__attribute__((unused)) uint32_t stack_top,
+                                                          __attribute__((unused)) void (*entry)(void))
 {
     __asm volatile("msr psp, r0     \n"
                    "mov r0, #2      \n"

@@ -1,5 +1,5 @@
-/* A board for host tests: the reference geometry with regions so small that every operation of an upgrade can be cut in
- * every way. Same macros as a generated board.h. */
+/* A board for host tests: the reference geometry with regions so small that every operation of an upgrade can
+ * be cut in every way. Same macros as a generated board.h. */
 #ifndef BROWNOUT_BOARD_H
 #define BROWNOUT_BOARD_H
 
