@@ -21,6 +21,9 @@ struct app_header {
     uint32_t reserved[9];
 };
 
+/* Where an app starts; each app defines it. */
+__attribute__((noreturn)) void app_entry(void);
+
 _Static_assert(sizeof(struct app_header) == 64, "image layout");
 
 #endif

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from brownout.errors import CutNotFired, ReplayError, StateError
-from brownout.flash import Erase, Operation, Phase, Program, Region, TornStyle
+from brownout.flash import Erase, Operation, Phase, Program, Region, Resolve, TornStyle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,15 +81,20 @@ Trigger: TypeAlias = OperationTrigger | RegionTrigger | AtTrigger | AfterTrigger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """A power loss: at which operation, in which phase of it, and what a torn one leaves."""
+    """A power loss: at which operation, in which phase of it, and what a torn one leaves.
+
+    `resolve` says how the power-on after it reads half-way bits, whichever cut left them.
+    """
 
     trigger: Trigger
     phase: Phase = Phase.TORN
     torn: TornStyle = TornStyle.RANDOM
+    resolve: Resolve = Resolve.RANDOM
 
     def __str__(self) -> str:
         torn = f"/{self.torn.value}" if self.phase is Phase.TORN else ""
-        return f"{self.trigger}/{self.phase.value}{torn}"
+        resolve = f"/{self.resolve.value}" if self.resolve is not Resolve.RANDOM else ""
+        return f"{self.trigger}/{self.phase.value}{torn}{resolve}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,26 +112,27 @@ class FiredCut:
 
 _CUT = re.compile(
     r"(?P<kind>op|region|at|after)=(?P<name>[a-z0-9_-]+)(?:\.(?P<filter>erase|program))?(?:#(?P<number>[0-9]+))?"
-    r"/(?P<phase>before|torn|after)(?:/(?P<torn>[a-z_]+))?"
+    r"/(?P<phase>before|torn|after)(?:/(?!ones$|zeros$)(?P<torn>[a-z_]+))?(?:/(?P<resolve>ones|zeros))?"
 )
 
 
 def parse_cut(text: str) -> Cut:
     """Read what str(Cut) writes: `op=17/torn/random`, `region=kernel.erase#3/before`, `at=flag-clear/after`.
 
-    Raises ReplayError.
+    A last `/ones` or `/zeros` says how the next power-on reads half-way bits. Raises ReplayError.
     """
     match = _CUT.fullmatch(text)
     if match is None:
         raise ReplayError(
             f"cut '{text}': expected op=N, region=NAME[.erase|.program]#K, at=NAME#K or after=NAME#K, "
-            "then /before, /torn[/STYLE] or /after"
+            "then /before, /torn[/STYLE] or /after, then nothing, /ones or /zeros"
         )
     try:
         return Cut(
             trigger=_parse_trigger(match),
             phase=Phase(match["phase"]),
             torn=TornStyle(match["torn"]) if match["torn"] else TornStyle.RANDOM,
+            resolve=Resolve(match["resolve"]) if match["resolve"] else Resolve.RANDOM,
         )
     except ValueError as error:
         styles = ", ".join(style.value for style in TornStyle)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brownout.board import load_board
+from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
 from brownout.errors import CutNotFired, ReplayError, StateError
-from brownout.flash import Erase, FlashModel, Geometry, Operation, Phase, Program, Region, TornStyle
+from brownout.flash import (
+    Command,
+    Erase,
+    FlashModel,
+    Geometry,
+    Operation,
+    Phase,
+    Program,
+    Region,
+    Resolve,
+    Status,
+    TornStyle,
+)
 from brownout.power import (
     AfterTrigger,
     ArmedCut,
@@ -85,12 +101,15 @@ triggers = st.one_of(
 )
 
 
-def as_cut(trigger: Trigger, phase: Phase, torn: TornStyle) -> Cut:
+def as_cut(trigger: Trigger, phase: Phase, torn: TornStyle, resolve: Resolve) -> Cut:
     # The style means nothing unless the cut is torn, and is not written then.
-    return Cut(trigger=trigger, phase=phase, torn=torn if phase is Phase.TORN else TornStyle.RANDOM)
+    style = torn if phase is Phase.TORN else TornStyle.RANDOM
+    return Cut(trigger=trigger, phase=phase, torn=style, resolve=resolve)
 
 
-cuts = st.builds(as_cut, triggers, st.sampled_from(Phase), st.sampled_from(TornStyle))
+cuts = st.builds(
+    as_cut, triggers, st.sampled_from(Phase), st.sampled_from(TornStyle), st.sampled_from(Resolve)
+)
 replays = st.builds(
     Replay, board=names, engine=names, seed=st.integers(), cuts=st.lists(cuts, max_size=4).map(tuple)
 )
@@ -99,6 +118,27 @@ replays = st.builds(
 @given(replays)
 def test_a_replay_id_reads_back(replay: Replay) -> None:
     assert parse_replay(str(replay)) == replay
+
+
+def test_a_cut_says_how_the_next_power_on_reads_half_way_bits() -> None:
+    settings = load_board("mps2-an385").flash
+    array, block = bytearray(settings.size), bytearray(BLOCK_SIZE)
+    flash = FlashController(settings, seed=1, array=memoryview(array), block=memoryview(block))
+
+    def ring(command: Command, length: int, cut: str) -> None:
+        flash.power_on()
+        flash.arm(parse_cut(cut))
+        struct.pack_into("<4I", block, 0, Status.BUSY, command, 0, length)
+        assert flash.ring() is Ring.POWER_LOST
+        flash.power_off()
+
+    # The buffer holds zeros: the program clears all bits of four words.
+    ring(Command.PROGRAM, 16, "op=1/torn/all_unstable/zeros")
+    ring(Command.PROGRAM, 16, "op=1/before/ones")
+    seen = [bytes(array[:16])]
+    flash.power_on()
+    seen.append(bytes(array[:16]))
+    assert seen == [bytes(16), b"\xff" * 16]
 
 
 def test_replay_ids_are_stable_text() -> None:
@@ -118,6 +158,8 @@ def test_replay_ids_are_stable_text() -> None:
         "op=1.erase/torn",
         "at=flag.erase/torn",
         "op=1/torn/sideways",
+        "op=1/torn/ones/sideways",
+        "op=1/after/ones/zeros",
         "region=Kernel/torn",
         "region=kernel#0/torn",
         "",

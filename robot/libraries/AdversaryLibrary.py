@@ -15,7 +15,7 @@ from brownout.reference import FlagState, UpgradeFlag
 from brownout.reference.record_log import encode_record
 from brownout.reference.sets import digest_of
 from fieldlink.keys import KeyPair, KeyUse
-from fieldlink.manifest import installed_manifest_region, read_unverified, sign_manifest
+from fieldlink.manifest import Dependency, installed_manifest_region, read_unverified, sign_manifest
 from fieldlink.publish import ModuleImage
 from fieldlink.release import chunk_count, encrypt_image
 from lab_keywords import HOLDER
@@ -42,6 +42,17 @@ class AdversaryLibrary:
         lab.desk.pin(1)
         HOLDER.mark = lab.server.mark()
         lab.publish(2, {name: "1.1.0" if name in modules else "1.0.0" for name in MODULES})
+
+    @keyword
+    def publish_release_with_other_assets(self, sequence: int) -> None:
+        """Publishes a set whose assets are neither those of 1.0.0 nor those of 1.1.0."""
+        lab = self._lab
+        assets = bytearray(lab.builds.version("1.1.0").image("assets"))
+        (table,) = struct.unpack_from("<I", assets, _ASSETS_TABLE_OFFSET)
+        assets[table] ^= 1
+        HOLDER.mark = lab.server.mark()
+        other = ModuleImage(name="assets", version="1.2.0", image=bytes(assets))
+        lab.publish(sequence, {"kernel": "1.0.0", "app": "1.0.0", "assets": other})
 
     # -- a server that lies --------------------------------------------------------------------------------
 
@@ -122,6 +133,17 @@ class AdversaryLibrary:
         self._offer(replace(self._manifest(), key_id=bytes(16)))
 
     @keyword
+    def server_offers_set_with_unmet_dependency(self, module: str) -> None:
+        """A manifest with a good signature whose ``module`` needs a newer kernel than the set has."""
+        manifest, modules = self._manifest(), self._lab.board.modules
+        newer = Dependency(module_id=modules["kernel"].id, minimum_version=0xFF000000)
+        needy = tuple(
+            replace(entry, dependencies=(newer,)) if entry.id == modules[module].id else entry
+            for entry in manifest.modules
+        )
+        self._offer(replace(manifest, modules=needy))
+
+    @keyword
     def server_behaves(self) -> None:
         """The server hands out what is in its store again."""
         self._lab.desk.behave()
@@ -152,6 +174,13 @@ class AdversaryLibrary:
         flash.load(place.offset + offset, bytes([byte ^ 1]))
 
     @keyword
+    def write_staged_manifest_into_flash(self, sequence: int, device: str = DEVICE) -> None:
+        """Replaces the manifest in staging by another published one, and leaves the upgrade flag as it is."""
+        place = self._lab.board.flash.regions["staged_manifest"]
+        content = installed_manifest_region(self._find(sequence).envelope)
+        HOLDER.unit(device).device.flash.load(place.offset, content.ljust(place.size, b"\xff"))
+
+    @keyword
     def write_staged_release_into_flash(self, sequence: int, device: str = DEVICE) -> None:
         """Puts a whole published set into staging and sets the upgrade flag, behind the kernel's back."""
         lab, unit = self._lab, HOLDER.unit(device)
@@ -175,7 +204,9 @@ class AdversaryLibrary:
 
     @keyword
     def publish_rogue_app(self, target: str, access: str) -> None:
-        """Publishes release 2 with an app that reads or writes ``target`` (``access``: read or write).
+        """Publishes release 2 with an app that reads, writes or sends what is at ``target``.
+
+        ``access`` is read, write, or send: then it asks the kernel to read there for it.
 
         ``target`` is a name: kernel-ram, identity-keys, flash-controller, installed-manifest, own-code.
         """
@@ -188,7 +219,7 @@ class AdversaryLibrary:
             "installed-manifest": base + regions["manifest"].offset,
             "own-code": board.memory["app_code"].base + 128,
         }
-        order = struct.pack("<II", addresses[target], {"read": 0, "write": 1}[access])
+        order = struct.pack("<II", addresses[target], {"read": 0, "write": 1, "send": 2}[access])
         assets = bytearray(lab.image(1, "assets"))
         (table,) = struct.unpack_from("<I", assets, _ASSETS_TABLE_OFFSET)
         assets[table : table + len(order)] = order

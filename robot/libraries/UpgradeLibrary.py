@@ -235,6 +235,15 @@ class UpgradeLibrary:
         return str(HOLDER.unit(device).device.wait_for_line(pattern, timeout)[0])
 
     @keyword
+    def boot_should_say(self, pattern: str, device: str = DEVICE, timeout: float = TIMEOUT_S) -> None:
+        """Waits for a line of boot like the regular expression; fails when boot ends without saying so."""
+        end = r"(?P<end>boot: starting kernel|boot: halted: [^\r\n]+)\r\n"
+        unit = HOLDER.unit(device)
+        found = unit.device.wait_for_line(rf"(?P<wanted>boot: (?:{pattern})\r\n)|{end}", timeout)
+        if found["wanted"] is None:
+            raise ViolationError(f"boot: expected it to say '{pattern}', found '{found['end']}'")
+
+    @keyword
     def device_should_be_online(self, device: str = DEVICE, timeout: float = TIMEOUT_S) -> None:
         """The device has proved itself to the server since the last release was published."""
         HOLDER.lab.server.wait_for(DeviceOnline, device, timeout=timeout, since=HOLDER.mark)
@@ -258,7 +267,7 @@ class UpgradeLibrary:
         """
         # Boot drops only what the kernel has asked it to install.
         dropped = code is ReportCode.DROPPED_BY_BOOT
-        passing = {ReportCode.INSTALLED} | ({ReportCode.INSTALLING} if dropped else set())
+        passing = {ReportCode.RUNNING} | ({ReportCode.INSTALLING} if dropped else set())
         event = HOLDER.lab.server.wait_for(
             ReportReceived,
             device,

@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,7 +21,6 @@ from mutant_runs import TestResult, Workshop, matches, run_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 OUTPUT: Final = ROOT / "build" / "mutants"
 BASELINE: Final = "baseline"
@@ -55,19 +55,21 @@ def judge(mutant: Mutant, results: Sequence[TestResult]) -> tuple[Verdict, str]:
         return Verdict.SURVIVED, f"passed: {', '.join(passed)}"
     for result in named:
         if mutant.because.match(result.message) is None:
-            expected = mutant.because.pattern
-            return Verdict.ERROR, f"'{result.name}' failed, but not because of '{expected}': {result.first_line}"
+            why = f"not because of '{mutant.because.pattern}': {result.first_line}"
+            return Verdict.ERROR, f"'{result.name}' failed, but {why}"
     return Verdict.CAUGHT, ""
 
 
 def try_mutant(mutant: Mutant, workshop: Workshop) -> Outcome:
-    """Build a mutant and run the tests that must catch it."""
+    """Build a mutant, run the tests that must catch it, judge."""
     started = time.monotonic()
     results: tuple[TestResult, ...] = ()
     try:
         firmware = workshop.build(mutant.name, mutant)
-        results = run_tests(mutant.name, mutant.caught_by, firmware, OUTPUT / mutant.name / "robot")
+        results = run_tests(mutant.name, mutant.caught_by, firmware, workshop.folder / mutant.name / "robot")
         verdict, detail = judge(mutant, results)
+        if verdict is Verdict.CAUGHT:
+            workshop.forget(mutant.name)
     except MutantError as error:
         verdict, detail = Verdict.ERROR, str(error)
     return Outcome(
@@ -88,7 +90,7 @@ def try_baseline(mutants: Sequence[Mutant], workshop: Workshop) -> Outcome:
     detail = ""
     try:
         firmware = workshop.build(BASELINE, None)
-        results = run_tests(BASELINE, tests, firmware, OUTPUT / BASELINE / "robot")
+        results = run_tests(BASELINE, tests, firmware, workshop.folder / BASELINE / "robot")
         failed = [f"'{result.name}' failed: {result.first_line}" for result in results if not result.passed]
         detail = "; ".join(failed)
     except MutantError as error:
@@ -103,9 +105,9 @@ def try_baseline(mutants: Sequence[Mutant], workshop: Workshop) -> Outcome:
     )
 
 
-def run_all(mutants: Sequence[Mutant], workers: int) -> list[Outcome]:
+def run_all(mutants: Sequence[Mutant], folder: Path, workers: int) -> list[Outcome]:
     """Try the firmware as it is and every mutant, with progress lines; outcomes in the order of `mutants`."""
-    workshop = Workshop(OUTPUT)
+    workshop = Workshop(folder)
     outcomes: dict[str, Outcome] = {}
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[Outcome]] = [pool.submit(try_baseline, mutants, workshop)]
@@ -171,7 +173,13 @@ def choose(mutants: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:
 @click.option(
     "--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="Mutants tried at a time."
 )
-def main(list_only: bool, only: tuple[str, ...], workers: int) -> None:
+@click.option(
+    "--output",
+    default=OUTPUT,
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Folder to build and report in.",
+)
+def main(list_only: bool, only: tuple[str, ...], workers: int, output: Path) -> None:
     """Run the command line."""
     try:
         mutants = choose(read_all(), only)
@@ -182,11 +190,11 @@ def main(list_only: bool, only: tuple[str, ...], workers: int) -> None:
         for mutant in mutants:
             click.echo(f"{mutant.name:32} {mutant.removes}")
         return
-    outcomes = run_all(mutants, workers)
-    save(outcomes, OUTPUT / "mutants.json")
+    outcomes = run_all(mutants, output, workers)
+    save(outcomes, output / "mutants.json")
     click.echo(table(outcomes))
     caught = sum(outcome.verdict is Verdict.CAUGHT for outcome in outcomes if outcome.name != BASELINE)
-    click.echo(f"mutants: {caught} of {len(mutants)} caught; {OUTPUT / 'mutants.json'}")
+    click.echo(f"mutants: {caught} of {len(mutants)} caught; {output / 'mutants.json'}")
     sys.exit(exit_code(outcomes))
 
 

@@ -1,4 +1,4 @@
-"""Every Robot suite passes, each in a Robot process of its own, so that `make test` runs them on all workers."""
+"""Every Robot suite passes, each in a process of its own, so that `make test` runs them on all workers."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from fieldlink.gateway import CheckReceived
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from brownout.bench.workbench import Workbench
     from brownout.board import Board
     from brownout.flash import FlashModel, Operation
+    from brownout.lab import FirmwareBuild, Lab, Unit
 
 _TIMEOUT_S: Final = 60.0
 _WATCH: Final = "bench-watch"
@@ -103,21 +103,23 @@ class LinkMeter:
         return sum(size for moment, size in self._passed if start_s <= moment <= end_s)
 
 
-def run_upgrade(bench: Workbench) -> UpgradeRun:
+def run_upgrade(
+    lab: Lab, unit: Unit, *, old: FirmwareBuild, new: FirmwareBuild, new_sequence: int
+) -> UpgradeRun:
     """Restore the factory's flash, power on, wait until the new set runs and has told the server.
 
-    Ends without power. Raises DeadlineError, EngineError, ViolationError.
+    `old` and `new` are the builds that the device runs before and after. Ends without power. Raises
+    DeadlineError, EngineError, ViolationError.
     """
-    unit, server = bench.unit, bench.lab.server
-    device = unit.device
-    before = (*kernel_stacks(bench.factory_build), app_stack(bench.board, bench.factory_build))
+    server, device, board = lab.server, unit.device, lab.board
+    before = (*kernel_stacks(old), app_stack(board, old))
     after = (
-        boot_stack(bench.factory_build),
-        *kernel_stacks(bench.upgrade_build),
-        app_stack(bench.board, bench.upgrade_build),
+        boot_stack(old),
+        *kernel_stacks(new),
+        app_stack(board, new),
     )
     marks: dict[str, int] = {}
-    watch = UpgradeWatch(bench.board, lambda: read_marks(device.read_memory, before, marks))
+    watch = UpgradeWatch(board, lambda: read_marks(device.read_memory, before, marks))
     meter = LinkMeter()
     unit.restore()
     unit.modem.add_tap(meter)
@@ -125,14 +127,14 @@ def run_upgrade(bench: Workbench) -> UpgradeRun:
         since = server.mark()
         device.flash.arm(Cut(trigger=AtTrigger(condition=_WATCH)), {_WATCH: watch})
         device.power_on()
-        unit.wait_for_installed(bench.new_sequence, _TIMEOUT_S)
+        unit.wait_for_installed(new_sequence, _TIMEOUT_S)
         running_s = time.monotonic()
         server.wait_for(
             CheckReceived,
             unit.device_id,
             timeout=_TIMEOUT_S,
             since=since,
-            where=lambda event: event.installed_sequence == bench.new_sequence,
+            where=lambda event: event.installed_sequence == new_sequence,
         )
         read_marks(device.read_memory, after, marks)
     finally:

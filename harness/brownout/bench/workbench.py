@@ -110,7 +110,15 @@ class Workbench:
         runs = []
         for number in range(self.repeat):
             self._progress(f"upgrade {number + 1} of {self.repeat}")
-            runs.append(run_upgrade(self))
+            runs.append(
+                run_upgrade(
+                    self.lab,
+                    self.unit,
+                    old=self.factory_build,
+                    new=self.upgrade_build,
+                    new_sequence=self.new_sequence,
+                )
+            )
         return tuple(runs)
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from brownout.errors import StateError
 from brownout.files import write_atomic
-from brownout.flash import FlashModel, Geometry, Region, Status, decode_command, seeded_bytes
+from brownout.flash import FlashModel, Geometry, Region, Resolve, Status, decode_command, seeded_bytes
 from brownout.power import ArmedCut, Condition, Cut, CutGate
 
 if TYPE_CHECKING:
@@ -77,14 +77,16 @@ class FlashController:
         self._block = block
         self._lock = threading.RLock()
         self._firing: ArmedCut | None = None
+        self._resolve = Resolve.RANDOM
         array[:] = self.model.shadow
 
     # -- for the engine --------------------------------------------------------------------------------
 
     def power_on(self) -> None:
-        """Start a power session: settle unstable bits, clear the command block, refill the entropy."""
+        """Start a power session: settle half-way bits as the last cut asked, clear block, refill entropy."""
         with self._lock:
-            self._apply(self.model.power_on())
+            self._apply(self.model.power_on(self._resolve))
+            self._resolve = Resolve.RANDOM
             self._block[:BLOCK_SIZE] = bytes(BLOCK_SIZE)
             self._refill(0)
 
@@ -110,6 +112,7 @@ class FlashController:
             else:
                 effect = self.model.apply(operation, cut=firing.cut.phase, torn=firing.cut.torn)
                 self._firing = firing
+                self._resolve = firing.cut.resolve
             self._apply(effect.patches)
             if effect.power_lost:
                 return Ring.POWER_LOST
@@ -186,6 +189,7 @@ class FlashController:
             if self.model.powered:
                 raise StateError("flash restore: the power is on; cut it first")
             self.model.restore(snapshot, seed=seed)
+            self._resolve = Resolve.RANDOM
             self._array[:] = self.model.shadow  # all of it: a stray store is no part of the model
 
     def save_log(self, path: Path) -> None:

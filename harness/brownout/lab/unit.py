@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from brownout.errors import DeadlineError, StateError
+from brownout.errors import DeadlineError, StateError, ViolationError
 from brownout.reference import Recovery, check_recovery, raise_for_findings, read_state
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
     from brownout.device import Device
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 BOOT_BUDGET_S: Final = 20.0
 """From power-on to the application. Generous: machines are shared, and a hang is what it finds."""
 APP_LINE: Final = r"app (\d+\.\d+\.\d+)\r\n"
+_HALT: Final = "boot: halted: "
+"""Nothing comes after this line, so nobody needs to wait for more."""
 
 
 class LinkSwitch:
@@ -78,8 +81,11 @@ class Unit:
         return time.monotonic() - started
 
     def wait_for_app(self, timeout: float = BOOT_BUDGET_S) -> str:
-        """Wait for the application's first line; returns the version it prints."""
-        return str(self.device.wait_for_line(APP_LINE, timeout)[1])
+        """Wait for the application's first line; returns the version it prints.
+
+        Raises DeadlineError, and ViolationError when boot gives up instead.
+        """
+        return str(self._wait_or_halt(APP_LINE, timeout)[1])
 
     def arm_cut(self, cut: Cut | str) -> None:
         """Arm a power cut; it must fire before the next recover()."""
@@ -108,7 +114,7 @@ class Unit:
         try:
             self.wait_for_app()
             boot_time = time.monotonic() - started
-        except DeadlineError:
+        except (DeadlineError, ViolationError):
             pass  # oracle 4 says so, with what else is wrong
         # A reset that nobody asked for is a power loss more.
         self.check_oracles(sets, floor=floor, boot_time_s=boot_time, power_losses=self.device.engine.resets)
@@ -153,7 +159,14 @@ class Unit:
     def wait_for_installed(self, sequence: int, timeout: float) -> None:
         """Wait until the set of this sequence is installed, the flag is clear and its application runs.
 
-        Raises DeadlineError with the last lines of the console.
+        Raises DeadlineError with the last lines of the console, ViolationError when boot gives up instead.
         """
-        self.device.wait_for_line(rf"boot: set seq={sequence} verified", timeout)
+        self._wait_or_halt(rf"boot: set seq={sequence} verified", timeout)
         self.wait_for_app()
+
+    def _wait_or_halt(self, pattern: str, timeout: float) -> re.Match[str]:
+        found = self.device.wait_for_line(rf"{pattern}|{_HALT}[^\r\n]+\r\n", timeout)
+        text = str(found[0])
+        if text.startswith(_HALT):
+            raise ViolationError(f"{self.device_id}: expected text like '{pattern}', found '{text.strip()}'")
+        return found

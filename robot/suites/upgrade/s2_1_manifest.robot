@@ -21,10 +21,10 @@ S2.1 Set That Does Not Match Its Manifest Is Not Started
     Cut Power
     Flip Bit In Flash    app    offset=200
     Power On Device
-    Console Should Show    boot: halted: bad digest
+    Boot Should Say    halted: bad digest
 
 S2.1 Manifest With A Changed Byte Is Not Trusted
     Cut Power
     Flip Bit In Flash    manifest    offset=60
     Power On Device
-    Console Should Show    boot: halted: (bad signature|malformed)
+    Boot Should Say    halted: (bad signature|malformed)

@@ -21,3 +21,6 @@ S2.3 App That Writes The Installed Manifest Is Stopped
     installed-manifest    write
 S2.3 App That Changes Its Own Code Is Stopped
     own-code    write
+S2.3 App That Has The Kernel Send The Device's Keys Is Refused
+    [Template]    Rogue App Should Be Refused
+    identity-keys    send

@@ -39,7 +39,7 @@ S2.5 Program Of The Manifest Torn
 S2.5 Manifest Torn To One Missing Bit
     region=manifest.program#1/torn/all_but_one_bit
 S2.5 After The Manifest Was Replaced
-    region=manifest.program#2/after
+    region=manifest.program#3/after
 S2.5 Right Before The Copying Flag Is Set
     at=flag-copying#1/before
 S2.5 Copying Flag Torn

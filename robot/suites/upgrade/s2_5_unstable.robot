@@ -24,9 +24,9 @@ S2.5 Flag That Is Gone Again While Its Successor Is Written
     [Documentation]    The other sector, with the last flag that is known to persist, is erased because of a flag that
     ...    may not be there at the next boot.
     region=kernel.program#5/after    at=flag-copying#1/torn/all_unstable/zeros    region=flag.erase#1/after/ones
-S2.5 Sector Of The Kernel That Reads Complete And Is Not
+S2.5 Sector That Reads Complete And Is Not
     [Documentation]    The last page of a sector is complete but for one bit, which reads right while boot copies again
     ...    and wrong ever after: content that compares equal must be copied, too.
-    region=kernel.program#96/torn/one_unstable_bit/zeros    at=flag-clear#1/after/ones
+    region=assets.program#64/torn/one_unstable_bit/zeros    at=flag-clear#1/after/ones
 S2.5 Manifest That Reads Complete And Is Not
-    region=manifest.program#2/torn/one_unstable_bit/zeros    at=flag-clear#1/after/ones
+    region=manifest.program#3/torn/one_unstable_bit/zeros    at=flag-clear#1/after/ones

@@ -31,6 +31,12 @@ S2.7 Module In Another Region Is Refused
     Device Should Report    BOARD_OR_REGION
     Refused Release Should Leave No Trace
 
+S2.7 Set With An Unmet Dependency Is Refused
+    Publish Tampered Release    app
+    Server Offers Set With Unmet Dependency    app
+    Device Should Report    DEPENDENCY
+    Refused Release Should Leave No Trace
+
 S2.7 Replayed Older Release Is Refused
     [Tags]    smoke
     Upgrade To Release 2    app=1.1.0
@@ -43,7 +49,7 @@ S2.7 Boot Drops An Older Set Whatever The Flag Says
     Cut Power
     Write Staged Release Into Flash    1
     Power On Device
-    Console Should Show    boot: staged set dropped: security counter too low
+    Boot Should Say    staged set dropped: security counter too low
     Device Should Still Run Release    2
 
 S2.7 Boot Drops A Staged Set That Was Damaged And Tells The Server
@@ -52,7 +58,7 @@ S2.7 Boot Drops A Staged Set That Was Damaged And Tells The Server
     Wait For Power Cut
     Flip Bit In Flash    staged_app    offset=300
     Power On Device
-    Console Should Show    boot: staged set dropped: bad digest
+    Boot Should Say    staged set dropped: bad digest
     Device Should Report    DROPPED_BY_BOOT
     Device Should Still Run Release    1
 
@@ -62,8 +68,18 @@ S2.7 Boot Drops A Staged Set Whose Manifest Was Changed
     Wait For Power Cut
     Flip Bit In Flash    staged_manifest    offset=60
     Power On Device
-    Console Should Show    boot: staged set dropped: (bad signature|malformed|bad digest)
+    Boot Should Say    staged set dropped: (bad signature|malformed|bad digest)
     Device Should Still Run Release    1
+
+S2.7 Boot Drops A Staged Set That Is Not The One Of The Flag
+    [Documentation]    Everything in staging is valid and signed; the kernel has just not asked for this set.
+    Publish Release    2    app=1.1.0
+    Arm Power Cut    at=flag-requested#1/after
+    Wait For Power Cut
+    Publish Release    3    app=1.1.0
+    Write Staged Manifest Into Flash    3
+    Power On Device
+    Boot Should Say    staged set dropped: bad digest
 
 S2.7 Device With Another Server's Key Gets No Session
     Add Device That Trusts Another Server    dev-2
