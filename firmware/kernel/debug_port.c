@@ -259,6 +259,12 @@ static void breakpoint_pc_correct(void)
 
 bool debug_port_app_trapped(enum supervisor_fault fault, uint32_t address)
 {
+    const struct thread_frame *frame = app_frame();
+
+    /* QEMU 7.2 escalates BKPT with HFSR.FORCED alone, without DEBUGEVT: the instruction tells. */
+    if (fault == SUPERVISOR_FAULT_HARD && frame != NULL && is_breakpoint(frame->pc)) {
+        fault = SUPERVISOR_FAULT_BREAKPOINT;
+    }
     if (fault == SUPERVISOR_FAULT_BREAKPOINT) {
         breakpoint_pc_correct();
     }

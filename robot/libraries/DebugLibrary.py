@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pexpect
-from lab_keywords import HOLDER
 from robot.api import logger
 from robot.api.deco import keyword, library
 
@@ -24,6 +23,7 @@ from brownout.lab import DebugKit, decode_telemetry
 from fieldlink.debug_messages import Permission
 from fieldlink.gateway import DebugSessionEnded, TelemetryReceived
 from fieldlink.keys import KeyPair, KeyUse
+from lab_keywords import HOLDER
 
 DEVICE = "dev-1"
 CLIENT = "alice"
@@ -31,6 +31,10 @@ TIMEOUT_S = 30.0
 GDB = os.environ.get("BROWNOUT_GDB", "gdb-multiarch")
 PROMPT = "(gdb) "
 _POLL_S = 0.02
+
+
+KITS: dict[str, DebugKit] = {}
+"""Debug clients of the running lab by name; DebugAdversaryLibrary works on them too."""
 
 
 @dataclass(kw_only=True)
@@ -48,7 +52,7 @@ class DebugLibrary:
     """Works on the lab that UpgradeLibrary started. A client is named; ``alice`` when none is given."""
 
     def __init__(self) -> None:
-        self._kits: dict[str, DebugKit] = {}
+        self._kits = KITS
         self._sessions: dict[str, _Session] = {}
 
     # -- clients -------------------------------------------------------------------------------------------
@@ -81,7 +85,15 @@ class DebugLibrary:
         kit = self._kit(client)
         ready = kit.folder / f"ready-{len(self._sessions)}-{time.monotonic_ns()}.json"
         bridge = subprocess.Popen(
-            [*_fieldlink(), "debug", kit.device_id, "--profile", str(kit.profile), "--ready-file", str(ready)],
+            [
+                *_fieldlink(),
+                "debug",
+                kit.device_id,
+                "--profile",
+                str(kit.profile),
+                "--ready-file",
+                str(ready),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -96,7 +108,7 @@ class DebugLibrary:
             encoding="utf-8",
             timeout=TIMEOUT_S,
             echo=False,
-            env=os.environ | {"TERM": "dumb"},
+            env=os.environ | {"TERM": "dumb"},  # no colours, no line editing
         )
         session.gdb.expect_exact(PROMPT)
         for command in ("set pagination off", "set confirm off", "set width 0"):
@@ -113,7 +125,9 @@ class DebugLibrary:
         try:
             session.gdb.expect_exact(PROMPT, timeout=timeout)
         except (pexpect.TIMEOUT, pexpect.EOF) as error:
-            raise DeadlineError(f"gdb: '{command}' did not end within {timeout:g} s; it printed {session.gdb.before!r}") from error
+            raise DeadlineError(
+                f"gdb: '{command}' did not end within {timeout:g} s; it printed {session.gdb.before!r}"
+            ) from error
         printed = str(session.gdb.before).replace("\r\n", "\n").strip()
         logger.info(f"(gdb) {command}\n{printed}")
         if not re.search(expected, printed):
@@ -144,6 +158,11 @@ class DebugLibrary:
         return printed
 
     @keyword
+    def process_of_client(self, client: str = CLIENT) -> int:
+        """Process id of the client's `fieldlink debug`."""
+        return self._session(client).bridge.pid
+
+    @keyword
     def close_gdb(self, client: str = CLIENT) -> None:
         """Ends GDB and the client process, as a person who closes the window."""
         session = self._sessions.pop(client, None)
@@ -164,7 +183,9 @@ class DebugLibrary:
         try:
             printed, _ = session.bridge.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
-            raise DeadlineError(f"fieldlink debug of {client}: still running after {TIMEOUT_S:g} s") from error
+            raise DeadlineError(
+                f"fieldlink debug of {client}: still running after {TIMEOUT_S:g} s"
+            ) from error
         if not re.search(expected, printed):
             raise ViolationError(f"fieldlink debug: expected '{expected}', found '{printed.strip()}'")
         return printed
@@ -182,7 +203,9 @@ class DebugLibrary:
         return lines[0] if len(lines) == 1 else lines
 
     @keyword
-    def fieldlink_debug_should_fail(self, expected: str, command: str, *arguments: str, client: str = CLIENT) -> None:
+    def fieldlink_debug_should_fail(
+        self, expected: str, command: str, *arguments: str, client: str = CLIENT
+    ) -> None:
         """The command ends with exit code 2 and one line like ``expected``."""
         done = self._run(command, arguments, client)
         lines = done.stderr.strip().splitlines()
@@ -195,7 +218,9 @@ class DebugLibrary:
     # -- what goes on meanwhile ----------------------------------------------------------------------------
 
     @keyword
-    def telemetry_gap_should_be_below(self, limit: float, seconds: float = 1.0, device: str = DEVICE) -> float:
+    def telemetry_gap_should_be_below(
+        self, limit: float, seconds: float = 1.0, device: str = DEVICE
+    ) -> float:
         """Listens for a while: the longest silence of the application channel, in seconds."""
         server = HOLDER.lab.server
         since, start = server.mark(), time.monotonic()
@@ -203,10 +228,15 @@ class DebugLibrary:
         while time.monotonic() - start < seconds:
             count += 1
             server.wait_for(TelemetryReceived, device, timeout=TIMEOUT_S, since=since, count=count)
-        times = [start, *(moment for moment, _ in server.timed_events(TelemetryReceived, device, since=since))]
+        times = [
+            start,
+            *(moment for moment, _ in server.timed_events(TelemetryReceived, device, since=since)),
+        ]
         gap = max(later - earlier for earlier, later in itertools.pairwise(times))
         if gap >= limit:
-            raise ViolationError(f"application channel: longest silence {gap:.2f} s, expected below {limit:g} s")
+            raise ViolationError(
+                f"application channel: longest silence {gap:.2f} s, expected below {limit:g} s"
+            )
         return gap
 
     @keyword
@@ -233,7 +263,9 @@ class DebugLibrary:
         found = HOLDER.unit(device).device.read_memory(memory.base, len(image))
         wrong = [at for at, (one, other) in enumerate(zip(found, image, strict=True)) if one != other]
         if wrong:
-            raise ViolationError(f"app code: {len(wrong)} bytes differ from the build, first at {wrong[0]:#x}")
+            raise ViolationError(
+                f"app code: {len(wrong)} bytes differ from the build, first at {wrong[0]:#x}"
+            )
 
     @keyword
     def app_should_stand_still(self, device: str = DEVICE, seconds: float = 0.5) -> None:
@@ -255,21 +287,6 @@ class DebugLibrary:
         """Events before this moment do not count for keywords that wait for one."""
         HOLDER.mark = HOLDER.lab.server.mark()
 
-    # -- what can be read ----------------------------------------------------------------------------------
-
-    @keyword
-    def session_plaintext_should_be_nowhere_but_at_the_client(self, secret: str, device: str = DEVICE) -> None:
-        """Searches a capture of the device's link and the server process's memory for bytes of the session.
-
-        The same search of GDB's transcript must find them: it can tell.
-        """
-        needle = secret.encode()
-        carried = b"".join(item.data for item in HOLDER.unit(device).modem.captured)
-        if needle in carried:
-            raise ViolationError(f"capture of the device's link: contains '{secret}'")
-        if not carried:
-            raise StateError("nothing was captured: the search proves nothing")
-
     # -- inside --------------------------------------------------------------------------------------------
 
     def _kit(self, client: str) -> DebugKit:
@@ -285,7 +302,16 @@ class DebugLibrary:
     def _run(self, command: str, arguments: tuple[str, ...], client: str) -> subprocess.CompletedProcess[str]:
         kit = self._kit(client)
         return subprocess.run(
-            [*_fieldlink(), "debug", command, kit.device_id, "--profile", str(kit.profile), "--json", *arguments],
+            [
+                *_fieldlink(),
+                "debug",
+                command,
+                kit.device_id,
+                "--profile",
+                str(kit.profile),
+                "--json",
+                *arguments,
+            ],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

@@ -9,7 +9,7 @@ from pathlib import Path
 from robot.api import logger
 
 from brownout.errors import StateError
-from brownout.lab import Lab, Unit
+from brownout.lab import Lab, LyingRelay, Unit
 
 
 class LabHolder:
@@ -28,12 +28,12 @@ class LabHolder:
             raise StateError("no lab is running: use 'Start Lab' in the setup")
         return self._lab
 
-    def start(self, engine: str, seed: int | None) -> Lab:
+    def start(self, engine: str, seed: int | None, relay: LyingRelay | None = None) -> Lab:
         """Make a lab in a folder of its own."""
         self.stop()
         self.mark = 0
         self._folder = Path(tempfile.mkdtemp(prefix="brownout-lab-"))
-        self._lab = Lab(self._folder, engine=engine, seed=seed)
+        self._lab = Lab(self._folder, engine=engine, seed=seed, relay=relay)
         logger.info(f"lab with seed {self._lab.seed} on engine {engine}")
         return self._lab
 

@@ -17,8 +17,9 @@ room, gives back the credit in `take_released`, and deals with `take_closed`.
 import hashlib
 import itertools
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from fieldlink import debug_messages as frames
 from fieldlink.audit import Traffic
@@ -110,6 +111,19 @@ class Session:
         return self.token.permissions != Permission.READ
 
 
+class RelayTap(Protocol):
+    """Stands where a server could lie: sees each relayed frame and says what goes on, and to which session.
+
+    For tests of what devices and clients make of such a server; a gateway for users has none.
+    """
+
+    def __call__(
+        self, session: Session, to_client: bool, payload: bytes, /
+    ) -> Iterable[tuple[Session, bytes]]:
+        """What to pass on instead of `payload`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outgoing:
     payload: bytes
@@ -122,8 +136,9 @@ class _Outgoing:
 class DebugTable:
     """All links and sessions of one gateway. `now` is any monotonic clock, `unix_now` seconds since 1970."""
 
-    def __init__(self, *, fleet_public: bytes | None = None) -> None:
+    def __init__(self, *, fleet_public: bytes | None = None, tap: "RelayTap | None" = None) -> None:
         self._fleet_public = fleet_public
+        self._tap = tap
         self._links: dict[int, _Link] = {}
         self._devices: dict[str, _Link] = {}
         self._numbers = itertools.count(1)
@@ -196,13 +211,30 @@ class DebugTable:
         if session is None or not session.granted:
             self._release(link, size)
             return
-        if link.is_device:
-            target, number, meter = session.client_link, session.client_number, session.to_client
-        else:
-            target, number, meter = session.device_link, session.device_number, session.to_device
+        meter = session.to_client if link.is_device else session.to_device
         meter.add(frame.payload)
-        relayed = frames.encode(frames.Relay(session=number, payload=frame.payload))
-        self._put(target, relayed, now, origin=link, size=size, session=session)
+        if self._tap is None:
+            self._put_relayed(session, link.is_device, frame.payload, now, origin=link, size=size)
+            return
+        self._release(link, size)
+        for to, payload in self._tap(session, link.is_device, frame.payload):
+            if not to.closed:
+                self._put_relayed(to, link.is_device, payload, now)
+
+    def _put_relayed(
+        self,
+        session: "Session",
+        to_client: bool,
+        payload: bytes,
+        now: float,
+        *,
+        origin: _Link | None = None,
+        size: int = 0,
+    ) -> None:
+        target = session.client_link if to_client else session.device_link
+        number = session.client_number if to_client else session.device_number
+        relayed = frames.encode(frames.Relay(session=number, payload=payload))
+        self._put(target, relayed, now, origin=origin, size=size, session=session)
 
     def _ended(self, link: _Link, frame: frames.Ended, now: float) -> None:
         session = link.sessions.get(frame.session)

@@ -173,7 +173,10 @@ class World:
     def run(self, limit: int = 100_000) -> list[int]:
         """Let the app run until the agent keeps it or `limit` instructions; returns their addresses."""
         trace: list[int] = []
+        traps = 0
         while self.is_running() and len(trace) < limit:
+            traps += 1
+            assert traps < 2 * limit + 10, "the app traps and gets nowhere"
             self.machine.registers = self.registers()
             fault = self.machine.run(self.areas(), limit - len(trace), trace)
             for address, data in self.machine.take_writes():

@@ -146,7 +146,9 @@ def test_halt_is_answered_by_a_stop_every_time(app: World) -> None:
 def test_registers(app: World) -> None:
     data = app.done(4)
     assert [int.from_bytes(data[i : i + 4], "little") for i in range(0, 68, 4)] == REGISTERS
-    changed = b"".join((value ^ 0x40 if i < 13 else value).to_bytes(4, "little") for i, value in enumerate(REGISTERS))
+    changed = b"".join(
+        (value ^ 0x40 if i < 13 else value).to_bytes(4, "little") for i, value in enumerate(REGISTERS)
+    )
     assert app.call(5, changed)[0] == WRONG_STATE
     app.halt()
     app.done(5, changed)
@@ -329,6 +331,15 @@ def test_stop_of_a_trap_survives_a_full_link(app: World) -> None:
     app.command("poll")
     assert [message[0] for message in app.sent[0]] == [1, 2]
     assert decode_stop(app.sent[0].pop()).reason == USAGE_FAULT
+    assert int.from_bytes(app.done(11)[8:12], "little") == 2
+
+
+def test_output_without_room_is_dropped(app: World) -> None:
+    app.command("room 0 0")
+    app.command("output 6162")
+    app.command("room 0 9")
+    app.command("poll")
+    assert app.sent[0] == []
     assert int.from_bytes(app.done(11)[8:12], "little") == 2
 
 

@@ -87,14 +87,14 @@ ELSEWHERE: dict[str, Template] = {
     "LDR pc": lambda r: load_wide(r, target=15),
     "TBB": lambda r: wide(0xE8D0 | r.choice((4, 5, 6, 15)), 0xF000 | r.choice((0, 1, 2))),
     "TBH": lambda r: wide(0xE8D0 | r.choice((4, 5, 6, 15)), 0xF010 | r.choice((0, 1, 2))),
-    "LDM with pc": lambda r: wide(
-        r.choice((0xE890, 0xE8B0, 0xE910, 0xE930)) | 7, 0x8000 | list16(r, 0x1F7F)
-    ),
+    "LDM with pc": lambda r: wide(r.choice((0xE890, 0xE8B0, 0xE910, 0xE930)) | 7, 0x8000 | list16(r, 0x1F7F)),
 }
 
 ACCESSES: dict[str, Template] = {
     "LDR literal": lambda r: [0x4800 | bits(r, 11)],
-    "register": lambda r: [0x5000 | bits(r, 3) << 9 | r.choice((0, 1, 2)) << 6 | r.choice((4, 5, 6)) << 3 | 3],
+    "register": lambda r: [
+        0x5000 | bits(r, 3) << 9 | r.choice((0, 1, 2)) << 6 | r.choice((4, 5, 6)) << 3 | 3
+    ],
     "immediate": lambda r: [r.choice((0x6000, 0x7000, 0x8000)) | bits(r, 12)],
     "SP": lambda r: [0x9000 | bits(r, 12)],
     "PUSH": lambda r: [0xB400 | bits(r, 9) | 1],

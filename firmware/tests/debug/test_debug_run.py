@@ -130,7 +130,10 @@ def test_watchpoints_stop_before_each_access_and_nowhere_else(
         watched = [
             pc
             for pc, accesses in zip(reference.trace, reference.accesses, strict=True)
-            if any(access.meets(address, length) and kind in (4, 2 if access.is_write else 3) for access in accesses)
+            if any(
+                access.meets(address, length) and kind in (4, 2 if access.is_write else 3)
+                for access in accesses
+            )
         ]
         app.done(8, kind, address, length)
         for pc in watched[:60]:
@@ -281,6 +284,19 @@ def test_own_breakpoint_of_the_app_is_passed(app: World) -> None:
     assert app.step().registers[PC] == CODE + 4
 
 
+def test_own_breakpoint_in_an_it_block(app: World) -> None:
+    """BKPT is never skipped, and the block goes on behind it."""
+    app.poke(CODE, bytes.fromhex("0cbf 00be 0120 0221 03be"))  # ite eq; bkpt; mov r0, #1; mov r1, #2; bkpt
+    for flags, r0 in ((0, 1), (0x40000000, 0)):
+        app.set_registers(sp=STACK_TOP, pc=CODE, xpsr=THUMB | flags)
+        stop = app.resume()
+        assert stop is not None
+        assert stop.registers[PC] == CODE + 2
+        stop = app.resume()
+        assert stop is not None
+        assert (stop.registers[PC], stop.registers[0], stop.registers[1]) == (CODE + 8, r0, 2)
+
+
 def test_fault_is_a_stop_and_no_watchpoint(app: World) -> None:
     app.poke(CODE, bytes.fromhex("08600160"))  # str r0, [r1]; str r1, [r0]
     app.done(8, 2, DATA + 0x8000, 4)
@@ -304,3 +320,14 @@ def test_read_watchpoint_among_code(app: World) -> None:
     stop = app.resume()
     assert stop is not None
     assert (stop.reason, stop.registers[0]) == (BREAKPOINT, 0x12345678)
+
+
+def test_fault_beside_a_watchpoint_is_a_fault(app: World) -> None:
+    """The access meets the area and leaves memory: it is passed once, and then it is what it is."""
+    app.poke(CODE, bytes.fromhex("d1e90023"))  # ldrd r2, r3, [r1]
+    app.done(8, 3, DATA + 0xFFE0, 1)
+    app.set_registers(sp=STACK_TOP, pc=CODE, r1=DATA + 0xFFFC, xpsr=THUMB)
+    app.done(2)
+    app.run(50)
+    stop = app.take_stop()
+    assert (stop.reason, stop.registers[PC]) == (MEMORY_FAULT, CODE)

@@ -1,4 +1,4 @@
-"""A debug client of a lab: its keys, its token, its place in the server's registry, and a profile for the command line."""
+"""A debug client of a lab: its keys, its token, its registration, and a profile for the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKEN_LIFE_S: Final = 3600
 
 
 class DebugKit:
-    """Made for one client and one device. The files are in `folder`; `profile` is what `fieldlink debug` takes."""
+    """One client for one device. The files are in `folder`; `profile` is what `fieldlink debug` takes."""
 
     def __init__(self, lab: Lab, folder: Path, *, name: str, device_id: str, elf: Path) -> None:
         """Make keys, register the client, issue a token with all permissions, write the profile."""
@@ -40,7 +40,10 @@ class DebugKit:
         )
         self.profile: Final = folder / "debug.toml"
         self.issue_token()
-        self._write_profile(elf)
+        self.elf: Final = elf
+        self.write_profile(
+            elf, server=lab.server.address, device_key=lab.units[device_id].provisioned.record.debug_public
+        )
 
     def issue_token(
         self,
@@ -60,10 +63,10 @@ class DebugKit:
         )
         write_atomic(self.folder / "client.token", token)
 
-    def _write_profile(self, elf: Path) -> None:
-        host, port = self._lab.server.address
+    def write_profile(self, elf: Path, *, server: tuple[str, int], device_key: bytes) -> None:
+        """Write what `fieldlink debug --profile` takes."""
+        host, port = server
         board = self._lab.board
-        device_key = self._lab.units[self.device_id].provisioned.record.debug_public.hex()
         assets, app = board.flash.regions["assets"], board.flash.regions["app"]
         lines = [
             f'server = "{host}:{port}"',
@@ -71,7 +74,7 @@ class DebugKit:
             'key = "client.key"',
             'e2e_key = "client-e2e.key"',
             'token = "client.token"',
-            f'device_key = "{device_key}"',
+            f'device_key = "{device_key.hex()}"',
             f'elf = "{elf}"',
             f'rom = ["{board.flash.base + assets.offset:#x}:{assets.size:#x}"]',
             f"app_flash = {board.flash.base + app.offset:#x}",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from brownout.lab.lying_relay import LyingRelay
     from fieldlink.store import ReleaseRecord
 
 FACTORY_VERSION: Final = "1.0.0"
@@ -50,14 +51,16 @@ class Lab:
         engine: str = "qemu",
         builds: FirmwareBuilds | None = None,
         seed: int | None = None,
+        relay: LyingRelay | None = None,
     ) -> None:
-        """Make keys and store, publish the factory set, start the server."""
+        """Make keys and store, publish the factory set, start the server (with `relay`, one that can lie)."""
         self.folder: Final = folder
         self.board: Final = load_board(board)
         self.engine: Final = engine
         self.builds: Final = builds or FirmwareBuilds.find()
         self.seed: Final = secrets.randbelow(2**32) if seed is None else seed
         self.keys: Final = {use: KeyPair.generate(use) for use in KeyUse}
+        self.relay: Final = relay
         self.units: Final[dict[str, Unit]] = {}
         self._images: dict[int, dict[str, bytes]] = {}
         self._stack = contextlib.ExitStack()
@@ -74,7 +77,7 @@ class Lab:
                 server_key=self.keys[KeyUse.SERVER],
                 registry=self.store,
                 releases=self.desk,
-                debug=DebugBackend(clients=self.store.clients, audit=self.store.audit),
+                debug=DebugBackend(clients=self.store.clients, audit=self.store.audit, tap=relay),
             )
             self.server.start()
             undo.callback(self.server.stop)

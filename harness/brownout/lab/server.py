@@ -149,9 +149,7 @@ class LabServer:
 
     async def _open(self) -> None:
         config = GatewayConfig(server_key=self._key, port=self._port)
-        gateway = Gateway(
-            config=config, registry=self._registry, releases=self._releases, debug=self._debug
-        )
+        gateway = Gateway(config=config, registry=self._registry, releases=self._releases, debug=self._debug)
         gateway.subscribe(self._note)
         await gateway.start()
         self._gateway = gateway

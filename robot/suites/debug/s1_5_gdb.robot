@@ -24,7 +24,7 @@ S1.5 GDB Steps Over And Into
     Gdb    continue    Breakpoint 1
     Gdb    next    \\d+
     Gdb    step    \\d+
-    Gdb    stepi    0x
+    Gdb    stepi    \\d+
     Gdb    finish    Run till exit
 
 S1.5 GDB Watches A Variable

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fieldlink import audit, debug_relay
 from fieldlink.audit import AuditEntry, AuditEvent
 from fieldlink.debug_messages import EndReason
-from fieldlink.debug_relay import Closed, DebugTable, OpenRequest
+from fieldlink.debug_relay import Closed, DebugTable, OpenRequest, RelayTap
 from fieldlink.errors import StoreError, TokenError
 from fieldlink.gateway import events
 from fieldlink.gateway.audit_writer import AuditWriter
@@ -31,6 +31,7 @@ class DebugBackend:
     clients: ClientRegistry
     audit: AuditSink
     fleet_public: bytes | None = None
+    tap: RelayTap | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class DebugService:
     def __init__(self, backend: DebugBackend, hub: Hub) -> None:
         self.clients = backend.clients
         self._hub = hub
-        self._table = DebugTable(fleet_public=backend.fleet_public)
+        self._table = DebugTable(fleet_public=backend.fleet_public, tap=backend.tap)
         self._attached: dict[int, _Attached] = {}
         self._writer = AuditWriter(
             backend.audit,
