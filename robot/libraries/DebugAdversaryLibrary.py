@@ -41,7 +41,7 @@ class DebugAdversaryLibrary:
 
     @keyword
     def server_lies_once(self, lie: Lie, skip: int = 1) -> None:
-        """What the server does to one instruction on its way: replay, drop, reorder, change, splice, recorded, cross.
+        """What the server does to one instruction: replay, drop, reorder, change, splice, recorded, cross.
 
         ``skip`` frames are passed on honestly before; 1 leaves a new session its first message.
         """

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from brownout.errors import DeadlineError, StateError, ViolationError
 from brownout.lab import DebugKit, decode_telemetry
 from fieldlink.debug_messages import Permission
 from fieldlink.gateway import DebugSessionEnded, TelemetryReceived
-from fieldlink.keys import KeyPair, KeyUse
+from fieldlink.keys import KeyPair, KeyUse, save_key_pair
 from lab_keywords import HOLDER
 
 DEVICE = "dev-1"
@@ -66,7 +67,7 @@ class DebugLibrary:
     def give_token(
         self, *permissions: str, client: str = CLIENT, life: int = 3600, device: str | None = None
     ) -> None:
-        """Replaces the client's token; ``permissions`` are read, write, control, reset. A negative life has expired."""
+        """Replaces the token; permissions: read, write, control, reset. A negative life has expired."""
         mask = Permission(0)
         for name in permissions:
             mask |= Permission[name.upper()]
@@ -76,6 +77,41 @@ class DebugLibrary:
     def give_token_of_another_fleet(self, client: str = CLIENT) -> None:
         """Replaces the token by one that a fleet key has signed which the device does not know."""
         self._kit(client).issue_token(fleet_key=KeyPair.generate(KeyUse.FLEET))
+
+    @keyword
+    def give_client_a_key_that_the_server_does_not_know(self, client: str = CLIENT) -> None:
+        """Replaces the client's link key; the registered one stays what it was."""
+        folder = self._kit(client).folder
+        save_key_pair(KeyPair.generate(KeyUse.CLIENT), folder / "client.key", force=True)
+
+    @keyword
+    def audit_log_should_be_intact(self) -> None:
+        """`fieldlink audit verify` finds the chain unbroken."""
+        done = _audit("verify")
+        if done.returncode != 0:
+            raise ViolationError(f"fieldlink audit verify: {done.stdout}{done.stderr}")
+
+    @keyword
+    def audit_log_should_tell(self, event: str, client: str = CLIENT, device: str = DEVICE) -> None:
+        """The log has an entry of this kind (opened, refused, ended) for client and device."""
+        entries = json.loads(_audit("list", "--json").stdout)
+        kinds = [item["event"] for item in entries if (item["client"], item["device_id"]) == (client, device)]
+        if event not in kinds:
+            raise ViolationError(f"audit log: expected '{event}' of {client} and {device}, found {kinds}")
+
+    @keyword
+    def change_an_entry_of_the_audit_log(self) -> None:
+        """Edits one entry in the database, as somebody would who wants a session not to have been."""
+        with contextlib.closing(sqlite3.connect(HOLDER.lab.folder / "store" / "fieldlink.db")) as database:
+            database.execute("UPDATE audit SET client = 'nobody' WHERE sequence = 1")
+            database.commit()
+
+    @keyword
+    def audit_log_should_be_broken(self) -> None:
+        """`fieldlink audit verify` says so, with exit code 1."""
+        done = _audit("verify")
+        if done.returncode != 1:
+            raise ViolationError(f"fieldlink audit verify: expected exit code 1, found {done.returncode}")
 
     # -- GDB -----------------------------------------------------------------------------------------------
 
@@ -321,6 +357,16 @@ class DebugLibrary:
 
 def _fieldlink() -> list[str]:
     return [sys.executable, "-c", "from fieldlink.cli import main; main()"]
+
+
+def _audit(command: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_fieldlink(), "audit", command, "--store", str(HOLDER.lab.folder / "store"), *options],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
 
 
 def _wait_ready(bridge: subprocess.Popen[str], ready: Path) -> int:

@@ -1,4 +1,4 @@
-"""Fixtures for the host tests of the debug agent: the agent under sanitizers, and a Cortex-M3 to compare it with."""
+"""Fixtures for the host tests of the debug agent: the agent runs under sanitizers."""
 
 import shutil
 import subprocess
@@ -67,7 +67,7 @@ def world(running_program: AgentProgram) -> World:
 
 @pytest.fixture(scope="session")
 def example_code(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """`example_app.c`, compiled for the Cortex-M3 and linked at the app's code; its first word is the entry."""
+    """`example_app.c`, linked at the app's code; it starts at its first byte."""
     folder = tmp_path_factory.mktemp("debug_example")
     elf, binary = folder / "example.elf", folder / "example.bin"
     flags = ["-mcpu=cortex-m3", "-mthumb", "-O2", "-ffreestanding", "-nostdlib", "-nostartfiles"]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unicorn import (  # type: ignore[import-untyped]
+from unicorn import (
     UC_ARCH_ARM,
     UC_ERR_FETCH_UNMAPPED,
     UC_HOOK_MEM_READ,
@@ -11,10 +11,9 @@ from unicorn import (  # type: ignore[import-untyped]
     UC_MEM_WRITE,
     UC_MODE_MCLASS,
     UC_MODE_THUMB,
-    Uc,
-    UcError,
 )
 from unicorn import arm_const as arm
+from unicorn.unicorn_py3 import Uc, UcError
 
 CODE = 0x20020000
 DATA = 0x20030000

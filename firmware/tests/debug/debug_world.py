@@ -1,4 +1,4 @@
-"""The agent's test program, and a Cortex-M3 (Unicorn) on which a debugged app runs as the real kernel would run it."""
+"""The agent's test program, joined to a Cortex-M3 that runs the app whenever the agent lets it."""
 
 import os
 import selectors
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cbor2
-
 from firmware.tests.debug.debug_machine import Fault, Machine
 
 CODE = 0x20020000
@@ -90,7 +89,7 @@ class Stop:
 
 @dataclass(slots=True)
 class World:
-    """One agent, one app. `sent[i]` are the decoded messages that session i has received and nobody has taken."""
+    """One agent, one app. `sent[i]` are the decoded messages to session i that nobody has taken."""
 
     program: AgentProgram
     sent: list[list[list[object]]] = field(default_factory=lambda: [[], []])

@@ -1,6 +1,7 @@
 """Requests, permissions and messages of the debug agent, with an app that does not run."""
 
 import random
+from collections.abc import Sequence
 
 import cbor2
 import pytest
@@ -72,7 +73,14 @@ def test_hello_and_status(app: World) -> None:
 
 def test_requests_need_their_permission(world: World) -> None:
     world.poke(CODE, NOPS)
-    needs = [(READ, READS), (WRITE, WRITES), (CONTROL, CONTROLS), (WRITE | CONTROL, PATCHES), (RESET, RESETS)]
+    needs: list[tuple[int, Sequence[tuple[object, ...]]]] = []
+    needs += [
+        (READ, READS),
+        (WRITE, WRITES),
+        (CONTROL, CONTROLS),
+        (WRITE | CONTROL, PATCHES),
+        (RESET, RESETS),
+    ]
     for permissions in range(16):
         world.set_registers(REGISTERS)
         assert world.attach(permissions) == OK

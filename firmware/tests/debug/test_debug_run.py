@@ -1,4 +1,4 @@
-"""Runs a compiled app on a Cortex-M3 (Unicorn) under the agent: what it does must not depend on who watches."""
+"""Runs a compiled app on a Cortex-M3 (Unicorn) under the agent: it must not do other things when watched."""
 
 import random
 
@@ -243,7 +243,7 @@ def test_watchpoint_on_the_stack_set_while_it_runs(app: World, reference: Refere
 
 
 def test_halt_ends_a_step_that_takes_its_time(app: World) -> None:
-    """A step into a system call that sleeps: the end of the instruction stays patched no longer than the step."""
+    """A step into a system call that sleeps: its end stays patched no longer than the step lasts."""
     app.poke(CODE, bytes.fromhex("00df 00bf 00bf"))  # svc 0; nop; nop
     app.done(3)
     assert app.peek(CODE, 4) == bytes.fromhex("00df 00be")

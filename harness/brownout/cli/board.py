@@ -17,7 +17,7 @@ from brownout.settings import load_settings
 
 @click.group("board")
 def board_group() -> None:
-    """List, show, check and export boards.
+    """List, show, check, export and start boards.
 
     \b
     Examples:

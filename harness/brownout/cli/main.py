@@ -8,6 +8,7 @@ import click
 
 from brownout.cli.bench import bench_command
 from brownout.cli.board import board_group
+from brownout.cli.board_up import up_command
 from brownout.cli.flash import flash_group
 from brownout.cli.run import run_command
 from brownout.cli.uplink import uplink_command
@@ -25,6 +26,7 @@ def cli() -> None:
     \b
     Examples:
       brownout board list
+      brownout board up mps2-an385
       brownout board export mps2-an385 --format c-header --output build/board.h
       brownout run --boot build/boot.elf --flash build/flash.bin
       brownout flash inspect build/flash.bin
@@ -32,6 +34,7 @@ def cli() -> None:
     """
 
 
+board_group.add_command(up_command)
 for command in (bench_command, board_group, flash_group, run_command, uplink_command):
     cli.add_command(command)
 

@@ -4,6 +4,7 @@ Documentation       S1.1 to S1.3: the client encrypts instructions for the devic
 Resource            ../../resources/debug.resource
 Test Setup          Start Lab    ${ENGINE}
 Test Teardown       Stop Debugging And Lab
+Test Tags           e2e
 
 
 *** Variables ***
@@ -12,7 +13,7 @@ Test Teardown       Stop Debugging And Lab
 
 *** Test Cases ***
 S1.2 Of Three Devices The Right One Is Debugged
-    [Tags]    smoke    e2e
+    [Tags]    smoke
     Boot All Devices
     Add Debug Client    alice    device=dev-2
     Attach GDB
@@ -23,7 +24,6 @@ S1.2 Of Three Devices The Right One Is Debugged
     App Should Run    dev-2
 
 S1.3 Two Devices Are Debugged At Once
-    [Tags]    e2e
     Boot All Devices
     Add Debug Client    alice    device=dev-1
     Add Debug Client    bob    device=dev-3

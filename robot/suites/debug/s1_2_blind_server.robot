@@ -1,5 +1,6 @@
 *** Settings ***
-Documentation       S1.2: the server decrypts the addressing and re-encrypts for the device's link; it never sees an instruction.
+Documentation       S1.2: the server decrypts the addressing and re-encrypts for the device's link; it never sees an
+...                 instruction.
 Resource            ../../resources/debug.resource
 Test Setup          Start Lab With Debug Client
 Test Teardown       Stop Everything

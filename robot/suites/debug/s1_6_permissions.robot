@@ -40,6 +40,10 @@ S1.6 Token For Another Device Is Refused
     Give Token    read    device=dev-9
     Fieldlink Debug Should Fail    not authorised    regs
 
+S1.6 Client Key That The Server Does Not Know Gets No Session
+    Give Client A Key That The Server Does Not Know
+    Fieldlink Debug Should Fail    key|handshake    regs
+
 S1.6 Second Controlling Session Is Refused
     Attach GDB
     Add Debug Client    bob
@@ -49,3 +53,23 @@ S1.6 Device Without Power Is Offline
     Cut Power
     Device Should Go Offline
     Fieldlink Debug Should Fail    offline    regs
+
+S1.6 Server That Restarts Ends The Session And The App Runs On
+    Attach GDB
+    App Should Stand Still
+    Restart Server
+    App Should Run
+    App Code Should Be Unpatched
+
+S1.6 Every Session Leaves An Audit Trail
+    Attach GDB
+    Add Debug Client    bob
+    Fieldlink Debug Should Fail    busy|controls    halt    client=bob
+    Close Gdb
+    Debug Session Should End
+    Audit Log Should Tell    opened
+    Audit Log Should Tell    ended
+    Audit Log Should Tell    refused    client=bob
+    Audit Log Should Be Intact
+    Change An Entry Of The Audit Log
+    Audit Log Should Be Broken
