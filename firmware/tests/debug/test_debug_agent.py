@@ -1,7 +1,7 @@
 """Requests, permissions and messages of the debug agent, with an app that does not run."""
 
 import random
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cbor2
 import pytest
@@ -37,6 +37,9 @@ from firmware.tests.debug.debug_world import (
     World,
     decode_stop,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BKPT = bytes.fromhex("00be")
 NOPS = bytes.fromhex("00bf") * 64
