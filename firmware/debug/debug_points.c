@@ -8,8 +8,6 @@
 #define BKPT     0xBE00u
 #define AREA_MIN 32u
 #define PATCHES  (DEBUG_BREAKPOINTS_MAX + 1u)
-/* What the core may push at an exception: 8 words and one for alignment. */
-#define FRAME_MAX 36u
 
 void debug_points_init(struct debug_points *points, const struct debug_target *target)
 {
@@ -248,9 +246,7 @@ static status_t area_choose(const struct debug_target *target, struct debug_watc
     }
     /* The core pushes exception frames with the app's rights: one that meets an area would be lost, and the
      * app with it. */
-    watch->is_by_stepping =
-        target->stack_size > 0 &&
-        ranges_overlap(watch->area_base, size, target->stack_base, target->stack_size + FRAME_MAX);
+    watch->is_by_stepping = ranges_overlap(watch->area_base, size, target->stack_base, target->stack_size);
     return STATUS_OK;
 }
 

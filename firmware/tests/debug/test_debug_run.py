@@ -152,7 +152,7 @@ def test_watchpoints_stop_before_each_access_and_nowhere_else(
 
 def is_in(access: Access, where: str) -> bool:
     """Whether an access is to globals, far from the stack, or to the stack."""
-    return access.address >= STACK_TOP + 64 if where == "global" else STACK_LIMIT < access.address < STACK_TOP
+    return access.address >= STACK_TOP if where == "global" else STACK_LIMIT < access.address < STACK_TOP
 
 
 def start_over(app: World, example_code: bytes) -> None:

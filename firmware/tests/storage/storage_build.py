@@ -21,6 +21,7 @@ RUN_TIMEOUT_S = 240
 LIBRARY = (
     "lib/crc32.c",
     "lib/digest.c",
+    "lib/cose.c",
     "lib/ed25519.c",
     "lib/flash.c",
     "lib/identity.c",
