@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import socket
 import threading
 from typing import Final
 
@@ -33,6 +35,8 @@ class SerialPort:
             raise UplinkError(
                 f"port {url}: cannot be opened ({error}): give a device such as /dev/ttyUSB0 or socket://HOST:PORT"
             ) from error
+        if url.startswith("socket://"):
+            _send_at_once(self._file)
         self._wake_reader, self._wake = os.pipe()
         self._lock = threading.Lock()
         self._closed = False
@@ -79,3 +83,9 @@ class SerialPort:
             os.close(self._wake_reader)
         # pyserial sleeps 0.3 s when it closes a socket:// port; nobody needs to wait for that.
         threading.Thread(target=self._port.close, name="brownout-port-close", daemon=True).start()
+
+
+def _send_at_once(file: int) -> None:
+    """TCP_NODELAY: a UART does not wait for more bytes either, and pyserial leaves it off."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(file)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

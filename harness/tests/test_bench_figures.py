@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 
 from brownout.bench import FIGURES, GROUPS, BenchOptions, BenchReport, Measurement, Verdict, judge, summarize
 from brownout.bench.doorbell import controller_s, model_s, operation_rate, round_trip_s
+from brownout.bench.figures import Bound
 from brownout.bench.report import as_document, as_table
 from brownout.bench.stack_areas import CLEARED, PATTERN, StackArea, read_marks
+from brownout.bench.uart_stream import stream_elf
 from brownout.bench.upgrade_run import LinkMeter, TimedOperation, UpgradeWatch
+from brownout.elf import load_elf
 from brownout.errors import StateError
 from brownout.flash import BadCommand, Erase, FlashModel, Geometry, Operation, Program
 from brownout.uplink import Direction
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from brownout.board import Board
 
 
@@ -48,7 +54,14 @@ def test_the_aims_are_those_of_the_issue() -> None:
         "size.boot-flash": 40960,
         "size.kernel-flash": 98304,
         "size.both-ram": 65536,
+        "debug.stepi-ratio": 3.0,
+        "debug.continue-ratio": 3.0,
+        "debug.step-trips": 2.0,
+        "debug.continue-trips": 2.0,
+        "debug.read-ratio": 0.8,
     }
+    least = {figure.name for figure in FIGURES if figure.bound is Bound.AT_LEAST}
+    assert least == {"debug.read-ratio"}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +94,11 @@ def test_the_median_is_held_against_the_aim(samples: tuple[float, ...], verdict:
     assert judge(Measurement(name="cut-and-recover.cycle", samples=samples)).verdict is verdict
 
 
+@pytest.mark.parametrize(("sample", "verdict"), [(0.8, Verdict.OK), (0.79, Verdict.MISSED)])
+def test_an_aim_can_be_the_least(sample: float, verdict: Verdict) -> None:
+    assert judge(Measurement(name="debug.read-ratio", samples=(sample,))).verdict is verdict
+
+
 def test_of_a_stack_the_worst_sample_counts() -> None:
     result = judge(Measurement(name="stack.boot", samples=(100, 300, 200)))
     assert result.value == 300
@@ -97,6 +115,7 @@ def report() -> BenchReport:
         Measurement(name="cut-and-recover.cycle", samples=(1.75,)),
         Measurement(name="size.boot-flash", samples=(20552,)),
         Measurement(name="stack.boot", samples=(3560,), note="of 12288"),
+        Measurement(name="debug.read-ratio", samples=(0.5,)),
     )
     return BenchReport(
         options=BenchOptions(seed=7, repeat=3),
@@ -116,17 +135,21 @@ def test_the_table_has_a_line_for_each_figure_with_value_aim_and_verdict(report:
         ["cut-and-recover.cycle", "1.750", "1.750", "1.750", "1", "s"],
         ["size.boot-flash", "20552", "20552", "20552", "1", "B"],
         ["stack.boot", "3560", "3560", "3560", "1", "B"],
+        ["debug.read-ratio", "0.50", "0.50", "0.50", "1", "x"],
     ]
     assert "<= 1.500  missed" in lines[1]
     assert "<= 40960  ok" in lines[2]
     assert lines[3].endswith("(of 12288)")
+    assert ">= 0.80  missed" in lines[4]
 
 
 def test_table_columns_are_aligned(report: BenchReport) -> None:
     lines = as_table(report).splitlines()[2:]
     ends = {
         line.index(title)
-        for line, title in zip(lines[1:], ("power-on to", "restore", "boot in", "boot, after"), strict=True)
+        for line, title in zip(
+            lines[1:], ("power-on to", "restore", "boot in", "boot, after", "the one"), strict=True
+        )
     }
     assert ends == {lines[0].index("what it is")}
 
@@ -203,6 +226,23 @@ def test_the_meter_counts_what_goes_down_within_the_time() -> None:
     assert meter(Direction.UP, b"upwards") == b"upwards"
     assert meter.bytes_between(0.0, float("inf")) == 4
     assert meter.bytes_between(0.0, 0.0) == 0
+
+
+# -- the bare UART -------------------------------------------------------------------------------------------
+
+
+def test_the_sending_program_is_an_elf_file_for_the_rom(board: Board, tmp_path: Path) -> None:
+    file = tmp_path / "stream.elf"
+    file.write_bytes(stream_elf(board))
+    elf = load_elf(file)
+    rom = board.memory["boot_rom"]
+    image = elf.flat(rom.base, rom.size, "rom")
+    stack, reset = struct.unpack_from("<2I", image)
+    assert board.memory["boot_ram"].base < stack <= board.memory["boot_ram"].end
+    assert (elf.entry, reset) == (rom.base + 8, rom.base + 9)
+    # Where the first instruction finds the UART: ldr r0, [pc, #20] at offset 8.
+    assert image[8:10] == bytes.fromhex("0548")
+    assert struct.unpack_from("<I", image, 12 + 20) == (board.uart["uplink"].base,)
 
 
 # -- stacks --------------------------------------------------------------------------------------------------

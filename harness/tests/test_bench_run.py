@@ -32,7 +32,7 @@ def bench(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.emulator
-def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
+def test_a_quick_run_measures_all_but_the_largest_crowd(tmp_path: Path) -> None:
     output = tmp_path / "new" / "bench.json"
     run = bench("--quick", "--json", "--output", output)
     assert run.returncode == 0, run.stderr
@@ -43,7 +43,7 @@ def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
     assert document["machine"]["cores"] == os.cpu_count()
 
     figures = {figure["name"]: figure for figure in document["figures"]}
-    assert list(figures) == [figure.name for figure in FIGURES]
+    assert list(figures) == [figure.name for figure in FIGURES if not figure.name.endswith("-1000")]
     for figure in figures.values():
         assert figure["value"] > 0, figure["name"]
         assert figure["min"] <= figure["median"] <= figure["max"]
@@ -69,6 +69,14 @@ def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
         # All of it would mean that nobody filled the stack, or that it overflowed.
         reserved = int(figures[f"stack.{name}"]["note"].removeprefix("of "))
         assert 32 <= value[f"stack.{name}"] < reserved, name
+    for what in ("stepi", "continue"):
+        ours, stub = value[f"debug.{what}"], value[f"debug.{what}-stub"]
+        assert value[f"debug.{what}-ratio"] == pytest.approx(ours / stub, rel=1e-3)
+    assert 1 <= value["debug.step-trips"] < value["debug.continue-trips"] < 10
+    assert value["debug.read"] < value["debug.raw"]
+    assert 0.5 < value["debug.read-share"] < 1  # framing, two sealings and telemetry cost something
+    assert value["relay.p50-100"] <= value["relay.p99-100"]
+    assert 1000 < value["relay.memory"] < 1_000_000
 
 
 def test_sizes_need_no_emulator_and_agree_with_the_images(tmp_path: Path) -> None:

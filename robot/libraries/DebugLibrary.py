@@ -199,6 +199,11 @@ class DebugLibrary:
         return self._session(client).bridge.pid
 
     @keyword
+    def kill_debug_client(self, client: str = CLIENT) -> None:
+        """The client's `fieldlink debug` is gone at once: it tidies nothing up."""
+        self._session(client).bridge.kill()
+
+    @keyword
     def close_gdb(self, client: str = CLIENT) -> None:
         """Ends GDB and the client process, as a person who closes the window."""
         session = self._sessions.pop(client, None)

@@ -19,7 +19,16 @@ class Unit(enum.Enum):
     BYTE_RATE = "B/s"
     OPERATION = "op"
     OPERATION_RATE = "op/s"
+    MESSAGE_RATE = "msg/s"
+    ROUND_TRIP = "rt"
     RATIO = "x"
+
+
+class Bound(enum.Enum):
+    """Which side of the aim the headline must be on. The value is the sign."""
+
+    AT_MOST = "<="
+    AT_LEAST = ">="
 
 
 class Headline(enum.Enum):
@@ -33,7 +42,8 @@ class Headline(enum.Enum):
 class Figure:
     """Something that the benchmark measures.
 
-    `aim` is the most that the headline may be, in `unit`; None when nobody asked for a limit.
+    `aim` is the limit of the headline, in `unit`, and `bound` says on which side of it is good; `aim` is None
+    when nobody asked for a limit.
     """
 
     group: str
@@ -41,6 +51,7 @@ class Figure:
     unit: Unit
     title: str
     aim: float | None = None
+    bound: Bound = Bound.AT_MOST
     headline: Headline = Headline.MEDIAN
 
     @property
@@ -121,7 +132,61 @@ def _stack() -> tuple[Figure, ...]:
     )
 
 
-FIGURES: Final = (*_power_on(), *_upgrade(), *_doorbell(), *_recovery(), *_size(), *_stack())
+def _debug() -> tuple[Figure, ...]:
+    group, ms, x, rate, rt = "debug", Unit.MILLISECOND, Unit.RATIO, Unit.BYTE_RATE, Unit.ROUND_TRIP
+    stub = "the same on QEMU's gdbstub"
+    return (
+        Figure(group=group, key="stepi", unit=ms, title="GDB's stepi, end to end"),
+        Figure(group=group, key="stepi-stub", unit=ms, title=stub),
+        Figure(group=group, key="stepi-ratio", unit=x, title="the one by the other", aim=3.0),
+        Figure(group=group, key="continue", unit=ms, title="GDB's continue to a breakpoint, end to end"),
+        Figure(group=group, key="continue-stub", unit=ms, title=stub),
+        Figure(group=group, key="continue-ratio", unit=x, title="the one by the other", aim=3.0),
+        Figure(group=group, key="step-trips", unit=rt, title="round trips a stop, stepi", aim=2.0),
+        Figure(group=group, key="continue-trips", unit=rt, title="round trips a stop, continue", aim=2.0),
+        Figure(group=group, key="read", unit=rate, title="memory read end to end, 16 KiB"),
+        Figure(group=group, key="raw", unit=rate, title="what the emulated UART can send"),
+        Figure(
+            group=group,
+            key="read-ratio",
+            unit=x,
+            title="the one by the other",
+            aim=0.8,
+            bound=Bound.AT_LEAST,
+        ),
+        Figure(group=group, key="read-share", unit=x, title="memory bytes by bytes on the UART"),
+    )
+
+
+def _relay() -> tuple[Figure, ...]:
+    group, ms = "relay", Unit.MILLISECOND
+    figures = []
+    for count in (1, 100, 1000):
+        who = "1 device" if count == 1 else f"{count} devices"
+        figures += [
+            Figure(
+                group=group, key=f"rate-{count}", unit=Unit.MESSAGE_RATE, title=f"messages relayed, {who}"
+            ),
+            Figure(
+                group=group, key=f"cpu-{count}", unit=Unit.MICROSECOND, title="gateway's processor time each"
+            ),
+            Figure(group=group, key=f"p50-{count}", unit=ms, title="one at a time, there and back: p50"),
+            Figure(group=group, key=f"p99-{count}", unit=ms, title="the same: p99"),
+        ]
+    memory = Figure(group=group, key="memory", unit=Unit.BYTE, title="gateway's memory, an idle device")
+    return (*figures, memory)
+
+
+FIGURES: Final = (
+    *_power_on(),
+    *_upgrade(),
+    *_doorbell(),
+    *_recovery(),
+    *_size(),
+    *_stack(),
+    *_debug(),
+    *_relay(),
+)
 """All figures, in the order of the table."""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from brownout.bench.debug_group import measure_debug
 from brownout.bench.doorbell import controller_s, model_s, operation_rate, round_trip_s
+from brownout.bench.relay_group import measure_relay
 from brownout.bench.samples import Measurement
 from brownout.bench.sizes import image_sizes
 from brownout.bench.workbench import NEW, OLD
@@ -131,5 +133,7 @@ GROUPS: Final[Mapping[str, Callable[[Workbench], list[Measurement]]]] = {
     "cut-and-recover": measure_recovery,
     "size": measure_size,
     "stack": measure_stack,
+    "debug": measure_debug,
+    "relay": measure_relay,
 }
 """In the order in which they run; names as in figures.py."""

@@ -22,6 +22,7 @@ _DECIMALS: Final[Mapping[Unit, int]] = {
     Unit.MILLISECOND: 1,
     Unit.MICROSECOND: 1,
     Unit.RATIO: 2,
+    Unit.ROUND_TRIP: 1,
 }
 
 
@@ -65,6 +66,7 @@ def _figure(result: Result) -> dict[str, object]:
         "max": _rounded(summary.maximum),
         "samples": [_rounded(sample) for sample in result.measurement.samples],
         "aim": figure.aim,
+        "bound": None if figure.aim is None else figure.bound.value,
         "verdict": result.verdict.value or None,
         "note": result.measurement.note,
     }
@@ -84,7 +86,7 @@ def _row(result: Result) -> tuple[str, ...]:
         _number(summary.maximum, figure.unit),
         str(summary.count),
         figure.unit.value,
-        "" if figure.aim is None else f"<= {_number(figure.aim, figure.unit)}",
+        "" if figure.aim is None else f"{figure.bound.value} {_number(figure.aim, figure.unit)}",
         result.verdict.value,
         f"{figure.title}{note}",
     )

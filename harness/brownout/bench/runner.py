@@ -25,12 +25,16 @@ DEFAULT_SEED: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
-    """What to measure, how often and on what. `groups` empty means all of GROUPS."""
+    """What to measure, how often and on what. `groups` empty means all of GROUPS.
+
+    `quick` leaves out the figures that take long.
+    """
 
     board: str = "mps2-an385"
     engine: str = "qemu"
     seed: int = DEFAULT_SEED
     repeat: int = DEFAULT_REPEAT
+    quick: bool = False
     groups: tuple[str, ...] = ()
 
 
@@ -64,6 +68,7 @@ def run_bench(options: BenchOptions, progress: Callable[[str], None] = lambda _w
                 engine=options.engine,
                 seed=options.seed,
                 repeat=options.repeat,
+                quick=options.quick,
                 progress=progress,
             ) as bench,
         ):

@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brownout.bench.figures import Headline, find_figure
+from brownout.bench.figures import Bound, Headline, find_figure
 from brownout.errors import StateError
 
 if TYPE_CHECKING:
@@ -73,5 +73,6 @@ def judge(measurement: Measurement) -> Result:
     value = summary.median if figure.headline is Headline.MEDIAN else summary.maximum
     verdict = Verdict.NO_AIM
     if figure.aim is not None:
-        verdict = Verdict.OK if value <= figure.aim else Verdict.MISSED
+        met = value <= figure.aim if figure.bound is Bound.AT_MOST else value >= figure.aim
+        verdict = Verdict.OK if met else Verdict.MISSED
     return Result(figure=figure, measurement=measurement, summary=summary, value=value, verdict=verdict)

@@ -31,6 +31,7 @@ OLD, NEW = 1, 2
 LEAST_SIZES: Final[Mapping[str, int]] = {"kernel": 64 * 1024, "app": 32 * 1024, "assets": 16 * 1024}
 """Bytes that each module of the new set has at least."""
 BOOT_LINE: Final = r"boot \d+\.\d+\.\d+\r\n"
+_FEW: Final = 3
 _TIMEOUT_S: Final = 60.0
 
 
@@ -53,12 +54,14 @@ class Workbench:
         engine: str,
         seed: int,
         repeat: int,
+        quick: bool,
         progress: Callable[[str], None],
     ) -> None:
         """`progress` is told what is being measured. Raises BuildError when the firmware is not built."""
         self.board: Final[Board] = load_board(board)
         self.new_sequence: Final = NEW
         self.repeat: Final = repeat
+        self.quick: Final = quick
         self.seed: Final = seed
         self.builds: Final = FirmwareBuilds.find()
         self.factory_build: Final[FirmwareBuild] = self.builds.version(FACTORY_VERSION)
@@ -80,6 +83,11 @@ class Workbench:
         """Say what is being measured."""
         self._progress(what)
 
+    @property
+    def few(self) -> int:
+        """How often to measure what takes long and whose samples are medians already."""
+        return min(self.repeat, _FEW)
+
     @cached_property
     def lab(self) -> Lab:
         """The lab; it offers the set NEW."""
@@ -93,6 +101,20 @@ class Workbench:
     def unit(self) -> Unit:
         """The device, with the factory's set."""
         return self.lab.add_unit(DEVICE, capture=False)
+
+    @cached_property
+    def debug_lab(self) -> Lab:
+        """A lab of its own: nothing is published after the factory's set, so no download disturbs."""
+        folder = self.subfolder("debug")
+        return self._stack.enter_context(
+            Lab(folder, board=self.board.name, engine=self._engine, builds=self.builds, seed=self.seed)
+        )
+
+    def subfolder(self, name: str) -> Path:
+        """A new folder that is gone after the benchmark."""
+        folder = self._folder / name
+        folder.mkdir()
+        return folder
 
     @cached_property
     def new_images(self) -> dict[str, ModuleImage]:

@@ -30,7 +30,7 @@ _CLEAR_LINE = "\r\x1b[K"
     show_default=True,
     help="Samples of each figure that varies.",
 )
-@click.option("--quick", is_flag=True, help="One sample of each figure.")
+@click.option("--quick", is_flag=True, help="One sample of each figure, 100 devices at most.")
 @click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="Engine to measure.")
 @click.option(
     "--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Seed of all that is random."
@@ -52,7 +52,9 @@ def bench_command(
       brownout bench --only size --json
       brownout bench --only cut-and-recover --repeat 20
     """
-    options = BenchOptions(engine=engine, seed=seed, repeat=1 if quick else repeat, groups=groups)
+    options = BenchOptions(
+        engine=engine, seed=seed, repeat=1 if quick else repeat, quick=quick, groups=groups
+    )
     if output is not None:
         _make_folder(output)
     try:

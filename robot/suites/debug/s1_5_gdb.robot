@@ -55,21 +55,37 @@ S1.5 Kernel And Link Go On While The App Stands Still
 
 S1.5 Detach Leaves The App Running Without A Patch
     Attach GDB
-    Gdb    break measurement_take
-    Gdb    continue    Breakpoint 1
+    Set Breakpoint That Stays
     Gdb    detach
     App Should Run
     App Code Should Be Unpatched
 
 S1.5 Client That Dies Leaves The App Running Without A Patch
     Attach GDB
-    Gdb    break measurement_take
-    Gdb    continue    Breakpoint 1
-    Close Gdb
+    Set Breakpoint That Stays
+    Kill Debug Client
     App Should Run
     App Code Should Be Unpatched
+
+S1.5 Another Session Reads The App's Code Without Breakpoints
+    Add Debug Client    bob
+    Give Token    read    client=bob
+    ${before}    Fieldlink Debug    read    measurement_take    64    client=bob
+    Attach GDB
+    Set Breakpoint That Stays
+    ${patched}    Fieldlink Debug    read    measurement_take    64    client=bob
+    Should Be Equal    ${patched}    ${before}    msg=memory must be shown without breakpoints
 
 S1.5 Monitor Commands Tell About The Device
     Attach GDB
     Gdb    monitor status    stopped|running
     Gdb    monitor permissions    read
+
+
+*** Keywords ***
+Set Breakpoint That Stays
+    [Documentation]    Stops at a breakpoint; GDB leaves it in the code, as it does not by default: the patch is there.
+    Gdb    set breakpoint always-inserted on
+    Gdb    break measurement_take
+    Gdb    continue    Breakpoint 1
+    Run Keyword And Expect Error    ViolationError: app code: 2 bytes differ*    App Code Should Be Unpatched

@@ -37,7 +37,7 @@ S1.6 Instruction Of Another Device's Session Is Refused
     Server Lies Once    CROSS
     Fieldlink Debug Should Fail    session|channel|ended|reply    read    0x20030000    64
     Server Should Have Lied
-    Debug Session Should End    dev-2
+    Device Should Have Ended The Session    dev-2
     App Should Run    dev-2
     App Should Run
 
@@ -48,3 +48,11 @@ S1.6 Server That Leads The Client To Another Device Is Noticed
     Server Leads Client To Another Device    dev-2
     Fieldlink Debug Should Fail    session|channel|ended    regs
     App Should Run    dev-2
+
+S1.6 Client That Proves No Fresh Key Holds No Session
+    Mark Events
+    Server Lies Once    DROP    skip=0
+    Fieldlink Debug Should Fail    no session|channel|ended    regs
+    Server Should Have Lied
+    Console Log Should Not Contain    kernel: debug session ready
+    App Should Run

@@ -22,6 +22,21 @@ S1.6 Read-only Token Cannot Halt
     Fieldlink Debug Should Fail    does not permit    halt
     App Should Run
 
+S1.6 Device Refuses Itself To Write For A Read-only Token
+    Give Token    read
+    Device Should Not Permit    write memory    write registers    insert breakpoint
+    App Should Run
+
+S1.6 Device Refuses Itself To Control The App For A Read-only Token
+    Give Token    read
+    Device Should Not Permit    halt    resume    step    insert watchpoint
+    App Should Run
+
+S1.6 Device Refuses Itself To Reset Without Permission
+    Give Token    read    write    control
+    Device Should Not Permit    reset
+    App Should Run
+
 S1.6 Keys Are Never Readable
     Fieldlink Debug Should Fail    address    read    0x21000000    64
 
@@ -43,6 +58,20 @@ S1.6 Token For Another Device Is Refused
 S1.6 Client Key That The Server Does Not Know Gets No Session
     Give Client A Key That The Server Does Not Know
     Fieldlink Debug Should Fail    key|handshake    regs
+
+S1.6 Device Refuses An Expired Token That The Server Lets Pass
+    Give Token    read    life=-10
+    Server Checks No Tokens
+    Fieldlink Debug Should Fail    expired    regs
+    Console Log Should Contain    kernel: debug session refused
+    [Teardown]    Stop Careless Server
+
+S1.6 Device Refuses A Token For Another Device That The Server Lets Pass
+    Give Token    read    device=dev-9
+    Server Checks No Tokens
+    Device Should Not Authorise
+    Console Log Should Contain    kernel: debug session refused
+    [Teardown]    Stop Careless Server
 
 S1.6 Second Controlling Session Is Refused
     Attach GDB
@@ -73,3 +102,10 @@ S1.6 Every Session Leaves An Audit Trail
     Audit Log Should Be Intact
     Change An Entry Of The Audit Log
     Audit Log Should Be Broken
+
+
+*** Keywords ***
+Stop Careless Server
+    [Documentation]    The next lab's server checks tokens.
+    Server Checks Tokens Again
+    Stop Debugging And Lab
