@@ -294,7 +294,17 @@ class Target:
         for future in futures:
             check(await future, "remove a breakpoint")
         if not self.running:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        try:
             await self.resume()
+        except RequestRefusedError:
+            # It exited, or lost its stack: only a start from the beginning makes it run. Without that
+            # permission the device starts it again when the session ends.
+            if self.allows(Permission.RESET):
+                await self.reset(messages.ResetTarget.APP)
+                await self.resume()
 
 
 def _retrieve(future: "asyncio.Future[messages.Reply]") -> None:

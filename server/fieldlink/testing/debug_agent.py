@@ -101,6 +101,7 @@ class SimulatedAgent:
         self.requests: list[messages.DebugRequest] = []
         self.detached = False
         self.resetting = False
+        self._dead = False  # exited: nothing but a reset makes the app run again
         self._permissions = permissions
         self._told_pc: int | None = None
         self._watched = 0
@@ -154,7 +155,7 @@ class SimulatedAgent:
             case messages.Halt():
                 self._reply(ReplyStatus.DONE)
                 self._stop(StopReason.HALTED)  # also of an app that is stopped, as the firmware does
-            case messages.Resume() | messages.Step() if self.running:
+            case messages.Resume() | messages.Step() if self.running or self._dead:
                 self._reply(ReplyStatus.WRONG_STATE)
             case messages.Resume():
                 self._reply(ReplyStatus.DONE)
@@ -169,7 +170,7 @@ class SimulatedAgent:
                 self._reply(ReplyStatus.DONE)
                 self.resetting = target == messages.ResetTarget.DEVICE
                 self.machine.restart()
-                self.running = True
+                self.running, self._dead = True, False
             case messages.Status():
                 breaks = sum(kind < 2 for kind, _, _ in self.points)
                 counts = bytes([not self.running, 0, breaks, len(self.points) - breaks])
@@ -201,6 +202,11 @@ class SimulatedAgent:
         self._out.append(messages.Reply(status=status, data=data))
 
     # ---- the app
+
+    def app_exits(self) -> None:
+        """The app has come to its end."""
+        self._dead = True
+        self._stop(StopReason.EXITED)
 
     def run_some(self, instructions: int = 200) -> None:
         """Lets the app execute, until something stops it."""

@@ -118,6 +118,25 @@ def test_changed_registers_reach_the_device_before_the_app_runs(bench):
     run(scenario())
 
 
+@pytest.mark.parametrize("permissions", [Permission(15), Permission(7)], ids=["may reset", "may not reset"])
+def test_an_app_that_exited_is_let_go(bench, permissions):
+    bench.permissions = permissions
+
+    async def scenario() -> None:
+        async with bench.serving(), open_client(bench.config()) as client:
+            target = client.target
+            await target.halt()
+            agent = bench.ends[0].agent
+            stopped = asyncio.ensure_future(target.next_stop())
+            agent.app_exits()
+            await target.status()  # what the agent has to say comes with an answer
+            assert (await stopped).reason == StopReason.EXITED
+            await target.release()
+            assert agent.running is bool(permissions & Permission.RESET)
+
+    run(scenario())
+
+
 def test_a_read_only_token_neither_writes_nor_stops(bench):
     bench.permissions = Permission.READ
 
