@@ -18,7 +18,7 @@ from fieldlink.keys import KeyPair, KeyUse
 from fieldlink.manifest import Dependency, installed_manifest_region, read_unverified, sign_manifest
 from fieldlink.publish import ModuleImage
 from fieldlink.release import chunk_count, encrypt_image
-from lab_keywords import HOLDER
+from lab_keywords import HOLDER, find_module
 
 if TYPE_CHECKING:
     from brownout.lab import Lab, Unit
@@ -278,10 +278,7 @@ class AdversaryLibrary:
         return read_unverified(self._release().envelope)
 
     def _module(self, name: str) -> ModuleRecord:
-        for record in self._release().modules:
-            if record.name == name:
-                return record
-        raise StateError(f"the newest release has no module '{name}'")
+        return find_module(self._release(), name)
 
     def _offer(self, manifest: Manifest) -> None:
         self._offer_envelope(sign_manifest(manifest, self._lab.keys[KeyUse.RELEASE].private))

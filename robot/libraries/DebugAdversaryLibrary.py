@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from brownout.errors import DeadlineError, StateError, ViolationError
 from brownout.lab import Lie, LinkTap, LyingRelay
 from DebugLibrary import KITS
 from fieldlink.keys import KeyUse, save_key_pair
-from lab_keywords import HOLDER
+from lab_keywords import HOLDER, fieldlink_command
 
 DEVICE = "dev-1"
 CLIENT = "alice"
@@ -73,7 +72,7 @@ class DebugAdversaryLibrary:
         arguments = ["serve", "--store", str(lab.folder / "store"), "--key", str(key), "--host", host]
         self._server = subprocess.Popen(
             [
-                *(sys.executable, "-c", "from fieldlink.cli import main; main()"),
+                *fieldlink_command(),
                 *(*arguments, "--port", str(port), "--ready-file", str(ready)),
             ],
             stdout=subprocess.DEVNULL,
@@ -113,7 +112,7 @@ class DebugAdversaryLibrary:
         def seen() -> bool:
             done = subprocess.run(
                 [
-                    *(sys.executable, "-c", "from fieldlink.cli import main; main()"),
+                    *fieldlink_command(),
                     *("devices", "--store", str(store), "--json"),
                 ],
                 capture_output=True,

@@ -9,7 +9,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from brownout.lab import DebugKit, decode_telemetry
 from fieldlink.debug_messages import Permission
 from fieldlink.gateway import DebugSessionEnded, TelemetryReceived
 from fieldlink.keys import KeyPair, KeyUse, save_key_pair
-from lab_keywords import HOLDER
+from lab_keywords import HOLDER, fieldlink_command
 
 DEVICE = "dev-1"
 CLIENT = "alice"
@@ -122,7 +121,7 @@ class DebugLibrary:
         ready = kit.folder / f"ready-{len(self._sessions)}-{time.monotonic_ns()}.json"
         bridge = subprocess.Popen(
             [
-                *_fieldlink(),
+                *fieldlink_command(),
                 "debug",
                 kit.device_id,
                 "--profile",
@@ -344,7 +343,7 @@ class DebugLibrary:
         kit = self._kit(client)
         return subprocess.run(
             [
-                *_fieldlink(),
+                *fieldlink_command(),
                 "debug",
                 command,
                 kit.device_id,
@@ -360,13 +359,9 @@ class DebugLibrary:
         )
 
 
-def _fieldlink() -> list[str]:
-    return [sys.executable, "-c", "from fieldlink.cli import main; main()"]
-
-
 def _audit(command: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*_fieldlink(), "audit", command, "--store", str(HOLDER.lab.folder / "store"), *options],
+        [*fieldlink_command(), "audit", command, "--store", str(HOLDER.lab.folder / "store"), *options],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

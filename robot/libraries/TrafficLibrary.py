@@ -15,10 +15,10 @@ from brownout.lab import decode_telemetry
 from brownout.uplink import Direction
 from fieldlink.gateway import DeviceOffline, ModuleRequested, ModuleServed, TelemetryReceived
 from fieldlink.mux import Channel
-from lab_keywords import HOLDER
+from lab_keywords import HOLDER, find_module
 
 if TYPE_CHECKING:
-    from fieldlink.store import ModuleRecord, ReleaseRecord
+    from fieldlink.store import ReleaseRecord
 
 DEVICE = "dev-1"
 TIMEOUT_S = 40.0
@@ -53,7 +53,7 @@ class TrafficLibrary:
     @keyword
     def encrypted_size(self, module: str) -> int:
         """Size of a module's encrypted blob in the newest release."""
-        return len(HOLDER.lab.store.read_blob(_record(_newest_release(), module).blob))
+        return len(HOLDER.lab.store.read_blob(find_module(_newest_release(), module).blob))
 
     @keyword
     def download_should_have_resumed(self, module: str, from_chunk: int, device: str = DEVICE) -> None:
@@ -155,7 +155,7 @@ class TrafficLibrary:
     @keyword
     def stored_blob_should_not_contain_module(self, sequence: int, module: str) -> None:
         """No piece of the module stands readable in the server's store."""
-        blob = HOLDER.lab.store.read_blob(_record(_newest_release(), module).blob)
+        blob = HOLDER.lab.store.read_blob(find_module(_newest_release(), module).blob)
         _should_not_contain(blob, sequence, module, "stored blob")
 
     @keyword
@@ -211,13 +211,6 @@ def _newest_release() -> ReleaseRecord:
     if release is None:
         raise StateError("no release is published")
     return release
-
-
-def _record(release: ReleaseRecord, module: str) -> ModuleRecord:
-    for record in release.modules:
-        if record.name == module:
-            return record
-    raise StateError(f"release {release.sequence} has no module '{module}'")
 
 
 def _module_id(module: str) -> int:

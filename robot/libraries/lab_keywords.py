@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from robot.api import logger
 
 from brownout.errors import StateError
 from brownout.lab import Lab, LyingRelay, Unit
+from fieldlink.store import ModuleRecord, ReleaseRecord
 
 
 class LabHolder:
@@ -58,3 +60,16 @@ class LabHolder:
 
 HOLDER = LabHolder()
 """One lab a Robot process: all keyword libraries of a suite work on it."""
+
+
+def find_module(release: ReleaseRecord, name: str) -> ModuleRecord:
+    """A module of a release by its name. Raises StateError."""
+    for record in release.modules:
+        if record.name == name:
+            return record
+    raise StateError(f"release {release.sequence} has no module '{name}'")
+
+
+def fieldlink_command(*arguments: str) -> list[str]:
+    """Command line of `fieldlink` in this Python environment."""
+    return [sys.executable, "-c", "from fieldlink.cli import main; main()", *arguments]

@@ -54,7 +54,7 @@ from fieldlink.debug_values import (
     WriteRegisters,
 )
 from fieldlink.errors import LocalProtocolError, RemoteProtocolError
-from fieldlink.fields import as_array, as_bytes, as_u32
+from fieldlink.fields import as_array, as_bytes, as_u32, as_u32s
 
 __all__ = [
     "CODE_LIMIT",
@@ -126,10 +126,6 @@ def encode(message: DebugMessage) -> bytes:
         raise LocalProtocolError(f"cannot encode {type(message).__name__}: {error}") from error
 
 
-def _u32s(*values: int) -> list[object]:
-    return [as_u32(int(value), "field") for value in values]  # int(): enumerations are welcome
-
-
 def _to_array(message: DebugMessage) -> list[object]:
     match message:
         case Open() | Relay() | Ended() | OpenDevice() | Opened():
@@ -144,15 +140,15 @@ def _frame_to_array(frame: DebugFrame) -> list[object]:
     match frame:
         case Open():
             device_id = as_bytes(frame.device_id, "device id", 1, DEVICE_ID_LIMIT)
-            return [*_u32s(1, frame.session), device_id, _session_id(frame.session_id), _token(frame.token)]
+            return [*as_u32s(1, frame.session), device_id, _session_id(frame.session_id), _token(frame.token)]
         case Relay():
-            return [*_u32s(2, frame.session), as_bytes(frame.payload, "relay payload", 1, RELAY_LIMIT)]
+            return [*as_u32s(2, frame.session), as_bytes(frame.payload, "relay payload", 1, RELAY_LIMIT)]
         case Ended():
-            return _u32s(3, frame.session, frame.reason)
+            return as_u32s(3, frame.session, frame.reason)
         case OpenDevice():
-            return [*_u32s(4, frame.session), _session_id(frame.session_id), _token(frame.token)]
+            return [*as_u32s(4, frame.session), _session_id(frame.session_id), _token(frame.token)]
         case Opened():
-            return [*_u32s(5, frame.session), _manifest(frame.manifest)]
+            return [*as_u32s(5, frame.session), _manifest(frame.manifest)]
 
 
 def _session_id(value: object) -> bytes:
@@ -176,15 +172,15 @@ def _request_to_array(request: DebugRequest) -> list[object]:
         case WriteRegisters():
             return [5, _registers(request.registers)]
         case ReadMemory():
-            return _u32s(6, request.address, request.length)
+            return as_u32s(6, request.address, request.length)
         case WriteMemory():
-            return [*_u32s(7, request.address), as_bytes(request.data, "bytes to write", 0, WRITE_LIMIT)]
+            return [*as_u32s(7, request.address), as_bytes(request.data, "bytes to write", 0, WRITE_LIMIT)]
         case Insert():
-            return _u32s(8, request.kind, request.address, request.length)
+            return as_u32s(8, request.kind, request.address, request.length)
         case Remove():
-            return _u32s(9, request.kind, request.address, request.length)
+            return as_u32s(9, request.kind, request.address, request.length)
         case Reset():
-            return _u32s(10, request.target)
+            return as_u32s(10, request.target)
         case _:
             return [_BARE_NUMBERS[type(request)]]
 
@@ -192,20 +188,20 @@ def _request_to_array(request: DebugRequest) -> list[object]:
 def _response_to_array(response: DebugResponse) -> list[object]:
     match response:
         case Reply():
-            return [*_u32s(1, response.status), as_bytes(response.data, "reply bytes", 0, REPLY_LIMIT)]
+            return [*as_u32s(1, response.status), as_bytes(response.data, "reply bytes", 0, REPLY_LIMIT)]
         case Stop():
             return [
-                *_u32s(2, response.reason, response.address),
+                *as_u32s(2, response.reason, response.address),
                 _registers(response.registers),
-                *_u32s(response.stack_address),
+                *as_u32s(response.stack_address),
                 as_bytes(response.stack, "stack bytes", 0, STACK_LIMIT),
-                *_u32s(response.code_address),
+                *as_u32s(response.code_address),
                 as_bytes(response.code, "code bytes", 0, CODE_LIMIT),
             ]
         case Output():
             return [3, as_bytes(response.data, "output bytes", 1, OUTPUT_LIMIT)]
         case Notice():
-            return _u32s(4, response.code)
+            return as_u32s(4, response.code)
 
 
 def _tagged(payload: bytes, kind: str) -> tuple[int, list[object]]:

@@ -40,3 +40,8 @@ def as_text(value: object, name: str, low: int, high: int) -> str:
     if not isinstance(value, str) or not low <= len(value.encode()) <= high:
         raise RemoteProtocolError(f"{name}: expected text of {low}..{high} bytes")
     return value
+
+
+def as_u32s(*values: int) -> list[object]:
+    """Fields of a message to encode, each checked; enumerations are welcome. RemoteProtocolError."""
+    return [as_u32(int(value), "field") for value in values]

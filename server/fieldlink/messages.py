@@ -9,7 +9,7 @@ from typing import Final
 
 from fieldlink import cbor
 from fieldlink.errors import LocalProtocolError, RemoteProtocolError
-from fieldlink.fields import as_array, as_bytes, as_constant, as_text, as_u32
+from fieldlink.fields import as_array, as_bytes, as_constant, as_text, as_u32, as_u32s
 
 DEVICE_ID_LIMIT: Final = 16
 CLIENT_NAME_LIMIT: Final = 32
@@ -137,10 +137,6 @@ def encode(message: Message) -> bytes:
         raise LocalProtocolError(f"cannot encode {type(message).__name__}: {error}") from error
 
 
-def _u32s(*values: int) -> list[object]:
-    return [as_u32(int(value), "field") for value in values]  # int(): enumerations are welcome
-
-
 def _to_array(message: Message) -> list[object]:
     match message:
         case DeviceHello():
@@ -148,21 +144,21 @@ def _to_array(message: Message) -> list[object]:
         case ClientHello():
             return [HELLO_VERSION, as_text(message.name, "client name", 1, CLIENT_NAME_LIMIT)]
         case ServerHello():
-            return _u32s(HELLO_VERSION, message.time)
+            return as_u32s(HELLO_VERSION, message.time)
         case Credit():
-            return _u32s(1, message.channel, message.amount)
+            return as_u32s(1, message.channel, message.amount)
         case Ping():
-            return _u32s(2, message.nonce)
+            return as_u32s(2, message.nonce)
         case Pong():
-            return _u32s(3, message.nonce)
+            return as_u32s(3, message.nonce)
         case Close():
-            return _u32s(4, message.reason)
+            return as_u32s(4, message.reason)
         case Fetch():
-            return _u32s(3, message.sequence, message.module_id, message.first_chunk)
+            return as_u32s(3, message.sequence, message.module_id, message.first_chunk)
         case Report():
-            return _u32s(5, message.sequence, message.code)
+            return as_u32s(5, message.sequence, message.code)
         case Refused():
-            return _u32s(7, message.module_id, message.code)
+            return as_u32s(7, message.module_id, message.code)
         case _:
             return _bulk_to_array(message)
 
@@ -171,13 +167,13 @@ def _bulk_to_array(message: Check | Current | Data) -> list[object]:
     match message:
         case Check():
             envelope = as_bytes(message.installed_envelope, "envelope", 0, INSTALLED_ENVELOPE_LIMIT)
-            return [*_u32s(1, message.boot_version), envelope]
+            return [*as_u32s(1, message.boot_version), envelope]
         case Current():
             envelope = as_bytes(message.envelope, "envelope", 1, CURRENT_ENVELOPE_LIMIT)
             wrapped = as_bytes(message.wrapped_key, "wrapped key", WRAPPED_KEY_SIZE, WRAPPED_KEY_SIZE)
             return [2, envelope, wrapped]
         case Data():
-            head = _u32s(4, message.module_id, message.chunk, message.offset)
+            head = as_u32s(4, message.module_id, message.chunk, message.offset)
             return [*head, as_bytes(message.data, "data", 1, DATA_LIMIT)]
 
 
