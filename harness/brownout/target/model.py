@@ -1,0 +1,116 @@
+"""What a target file says, as values: a bootloader, what lies in its flash, and what a good boot is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from brownout.board import Board
+    from brownout.elf import ElfImage
+    from brownout.flash import OperationLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Bytes at an address of the processor's address space; `source` names them in messages."""
+
+    address: int
+    data: bytes
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRange:
+    """Addresses from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One way in which a boot may end well. What is empty or None is not asked for.
+
+    Args:
+        name: in results, such as "old" or "new".
+        pc: the boot has arrived when the processor is about to execute an address in here.
+        marker: the boot has arrived when these words (address -> value) are in memory and one was just stored.
+        vector_table: VTOR at arrival.
+        flash: ranges of the array that must read so.
+        memory: words of RAM that must read so at arrival (address -> value).
+    """
+
+    name: str
+    pc: AddressRange | None = None
+    marker: Mapping[int, int]
+    vector_table: int | None = None
+    flash: Sequence[Placed]
+    memory: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookContext:
+    """What an invariant may look at after the last clean boot of a recovery.
+
+    `flash` is the whole array, `before` what it was before the upgrade; `log` has every flash operation of the run with
+    its cuts, `outcomes` the names of the outcomes of the clean boots, in order.
+    """
+
+    target: Target
+    flash: bytes
+    before: bytes
+    log: OperationLog
+    outcomes: Sequence[str]
+
+
+class Hook(Protocol):
+    """An extra invariant: raises AssertionError, or returns a message, when it is broken; None when all is well."""
+
+    def __call__(self, context: HookContext, /) -> str | None:
+        """Look, do not touch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A target file, loaded and checked (brownout.target.load_target).
+
+    Args:
+        path: the file.
+        board: what it runs on.
+        elf: the bootloader, None when images alone make the device.
+        placed: what lies in flash and ROM at first, the ELF's segments included, in order.
+        region_names: parts of the array by name, for reports (offset from the array's start).
+        boot_budget: virtual time (halfwords of code executed) that one power-on may take to arrive.
+        clean_boots: boots in a row that must end in the same outcome with the same flash, at least 1.
+        outcomes: ways to end well; `expected` names the one in which the run without a cut must end.
+        hooks: extra invariants by name.
+        rules: flash rules whose violation is a finding ("sets-bit", "write-once", "bad-range", "bypass").
+        states: names of states of the upgrade protocol, for coverage: (name, hook over flash bytes) or empty.
+        seed: default seed.
+    """
+
+    path: Path
+    name: str
+    board: Board
+    elf: ElfImage | None
+    placed: Sequence[Placed]
+    region_names: Mapping[str, AddressRange]
+    boot_budget: int
+    clean_boots: int
+    outcomes: Sequence[Outcome]
+    expected: str
+    hooks: Mapping[str, Hook]
+    rules: frozenset[str]
+    state_of: StateReader | None
+    seed: int
+
+
+class StateReader(Protocol):
+    """Names the state of the upgrade protocol that a flash array is in, such as "idle" or "copying"."""
+
+    def __call__(self, flash: bytes, /) -> str:
+        """Look at the whole array."""
