@@ -3,6 +3,7 @@
     BrownoutError
     +-- SettingsError     a TOML file: syntax, unknown key, wrong type
     +-- BoardError        a board that does not exist or does not fit together
+    +-- TargetError       a target file whose parts do not fit together, or a hook of it that fails
     +-- ElfError          a firmware image that cannot be used
     +-- StateError        a call in the wrong state, e.g. power_on() twice
     +-- EngineError       the emulator is missing, or ended by itself
@@ -10,6 +11,7 @@
     |   +-- CutNotFired   a power cut was armed and never fired (oracle 6)
     +-- ReplayError       text that is not a replay id
     +-- UplinkError       the modem lost its port or cannot reach its server
+    +-- SweepError        a target that cannot be swept, or a sweep that cannot go on
     +-- BuildError        firmware that a scenario needs is not built
     +-- ImageError        a flash image that the reference firmware could not have, or that cannot be built
     +-- FlashError        the flash model was asked for something it cannot do
@@ -33,6 +35,14 @@ class SettingsError(BrownoutError):
 
 class BoardError(BrownoutError):
     """A board does not exist, or its parts do not fit together."""
+
+
+class TargetError(BrownoutError):
+    """A target file's parts do not fit together or the board, or its hooks file cannot be used."""
+
+
+class SweepError(BrownoutError):
+    """A target that cannot be swept: it does not run even without a cut; or a sweep that cannot go on."""
 
 
 class BuildError(BrownoutError):

@@ -13,7 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from brownout.errors import CutNotFired, ReplayError, StateError
-from brownout.flash import Erase, Operation, Phase, Program, Region, Resolve, TornStyle
+from brownout.flash import (
+    Erase,
+    FlashFault,
+    Operation,
+    Phase,
+    Program,
+    Region,
+    Resolve,
+    Torn,
+    TornStyle,
+    parse_torn,
+    torn_text,
+)
+from brownout.flash.faults_styles import TORN_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,13 +101,38 @@ class Cut:
 
     trigger: Trigger
     phase: Phase = Phase.TORN
-    torn: TornStyle = TornStyle.RANDOM
+    torn: Torn = TornStyle.RANDOM
     resolve: Resolve = Resolve.RANDOM
 
     def __str__(self) -> str:
-        torn = f"/{self.torn.value}" if self.phase is Phase.TORN else ""
+        torn = f"/{torn_text(self.torn)}" if self.phase is Phase.TORN else ""
         resolve = f"/{self.resolve.value}" if self.resolve is not Resolve.RANDOM else ""
         return f"{self.trigger}/{self.phase.value}{torn}{resolve}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlashFaultAt:
+    """A fault of the flash at the `number`-th operation since power-on; the power stays."""
+
+    number: int
+    fault: FlashFault
+
+    def __str__(self) -> str:
+        return f"op={self.number}/{self.fault.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetAt:
+    """A reset of the processor at virtual `time` since power-on (halfwords of code); RAM and power stay."""
+
+    time: int
+
+    def __str__(self) -> str:
+        return f"time={self.time}/reset"
+
+
+Event: TypeAlias = Cut | FlashFaultAt | ResetAt
+"""What happens to a device: a power loss, or a fault while the power stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +150,21 @@ class FiredCut:
 
 _CUT = re.compile(
     r"(?P<kind>op|region|at|after)=(?P<name>[a-z0-9_-]+)(?:\.(?P<filter>erase|program))?(?:#(?P<number>[0-9]+))?"
-    r"/(?P<phase>before|torn|after)(?:/(?!ones$|zeros$)(?P<torn>[a-z_]+))?(?:/(?P<resolve>ones|zeros))?"
+    r"/(?P<phase>before|torn|after)(?:/(?!ones$|zeros$)(?P<torn>" + TORN_PATTERN + r"))?"
+    r"(?:/(?P<resolve>ones|zeros))?"
+)
+_FAULT = re.compile(
+    rf"op=(?P<number>[1-9][0-9]*)/(?P<fault>{'|'.join(fault.value for fault in FlashFault)})|"
+    r"time=(?P<time>[0-9]+)/reset"
 )
 
 
 def parse_cut(text: str) -> Cut:
     """Read what str(Cut) writes: `op=17/torn/random`, `region=kernel.erase#3/before`, `at=flag-clear/after`.
 
-    A last `/ones` or `/zeros` says how the next power-on reads half-way bits. Raises ReplayError.
+    A torn style may be drawn another time (`random#2`), or be said bit by bit: `done=5.08` (of byte 5 only
+    the bits 0x08), `done=all/left=5.08` (all but these), `half=` for unstable ones. A last `/ones` or
+    `/zeros` says how the next power-on reads half-way bits. Raises ReplayError.
     """
     match = _CUT.fullmatch(text)
     if match is None:
@@ -131,12 +176,25 @@ def parse_cut(text: str) -> Cut:
         return Cut(
             trigger=_parse_trigger(match),
             phase=Phase(match["phase"]),
-            torn=TornStyle(match["torn"]) if match["torn"] else TornStyle.RANDOM,
+            torn=parse_torn(match["torn"]) if match["torn"] else TornStyle.RANDOM,
             resolve=Resolve(match["resolve"]) if match["resolve"] else Resolve.RANDOM,
         )
     except ValueError as error:
         styles = ", ".join(style.value for style in TornStyle)
         raise ReplayError(f"cut '{text}': {error}; torn styles: {styles}") from error
+
+
+def parse_event(text: str) -> Event:
+    """Read what str() of a cut or a fault writes: `op=17/dropped`, `time=4711/reset`, or a cut.
+
+    Raises ReplayError.
+    """
+    match = _FAULT.fullmatch(text)
+    if match is None:
+        return parse_cut(text)
+    if match["time"]:
+        return ResetAt(time=int(match["time"]))
+    return FlashFaultAt(number=int(match["number"]), fault=FlashFault(match["fault"]))
 
 
 def _parse_trigger(match: re.Match[str]) -> Trigger:
@@ -283,12 +341,23 @@ class CutGate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """All that is needed to do a run again: the same board, engine, seed and cuts give the same bytes."""
+    """All that is needed to do a run again: the same board, engine, seed and cuts give the same bytes.
+
+    A sweep has the target's name in place of the board's, and faults among the cuts.
+    """
 
     board: str
     engine: str
     seed: int
-    cuts: tuple[Cut, ...] = ()
+    cuts: tuple[Event, ...] = ()
+
+    @property
+    def power_cuts(self) -> tuple[Cut, ...]:
+        """The cuts. Raises ReplayError when there are faults among them: only a sweep can replay those."""
+        for cut in self.cuts:
+            if not isinstance(cut, Cut):
+                raise ReplayError(f"replay id {self}: '{cut}' is a fault; replay it with brownout sweep")
+        return tuple(cut for cut in self.cuts if isinstance(cut, Cut))
 
     @staticmethod
     def new_seed() -> int:
@@ -308,5 +377,5 @@ def parse_replay(text: str) -> Replay:
         board=parts[0],
         engine=parts[1],
         seed=int(parts[2]),
-        cuts=tuple(parse_cut(part) for part in parts[3:]),
+        cuts=tuple(parse_event(part) for part in parts[3:]),
     )

@@ -10,9 +10,11 @@ from brownout.board.model import (
     FlashSettings,
     Memory,
     Module,
+    PeripheralSettings,
     QemuSettings,
     Region,
     Uart,
+    UnicornSettings,
 )
 from brownout.board.validate import board_problems
 
@@ -25,9 +27,11 @@ __all__ = [
     "FlashSettings",
     "Memory",
     "Module",
+    "PeripheralSettings",
     "QemuSettings",
     "Region",
     "Uart",
+    "UnicornSettings",
     "board_problems",
     "export_board",
     "find_platform",

@@ -46,26 +46,62 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
-    """The flash controller: addresses of its command block and its doorbell register."""
+    """The flash controller.
 
-    kind: Literal["reference"]
-    command_block: int
-    doorbell: int
+    `kind` "reference" has a command block and a doorbell (firmware/SPEC.md, section 10). Every other kind
+    is a block of `size` bytes of registers at `base`, is run by the in-process engine, and may have an
+    interrupt line and settings of its own.
+    """
+
+    kind: str
+    command_block: int = 0
+    doorbell: int = 0
+    base: int = 0
+    size: int = 0x400
+    irq: int | None = None
+    options: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        """First address after the registers."""
+        return self.base + self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeripheralSettings:
+    """Registers that the in-process engine models; `kind` is the class, `options` are its settings."""
+
+    kind: str
+    base: int
+    size: int = 0x1000
+    irq: int | None = None
+    options: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        """First address after the registers."""
+        return self.base + self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashSettings:
-    """Geometry and behaviour of the flash array."""
+    """Geometry and behaviour of the flash array.
+
+    Erase sectors are all of `sector_size`, or `sectors` lists (count, size) runs from the first sector on and
+    `sector_size` is 0. `max_programs` limits the programs of a word between two erases (0: no limit).
+    """
 
     base: int
     size: int
-    sector_size: int
     write_unit: int
     program_buffer: int
     controller: Controller
-    regions: Mapping[str, Region]
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    sector_size: int = 0
+    sectors: tuple[tuple[int, ...], ...] = ()
     erased_value: int = 0xFF
     write_once: bool = False
+    max_programs: int = 0
 
     @property
     def end(self) -> int:
@@ -104,10 +140,24 @@ class QemuSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnicornSettings:
+    """How the in-process engine fills in what the board file does not describe.
+
+    `unmapped_read` is what a read of an address with nothing behind it gives; `vector_table` is where the
+    core reads its first stack pointer and its reset vector when the target does not say otherwise (None:
+    start of the flash).
+    """
+
+    unmapped_read: int = 0
+    vector_table: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
     """Settings of the engines that can run the board."""
 
     qemu: QemuSettings | None = None
+    unicorn: UnicornSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +169,8 @@ class Board:
     cpu: Cpu
     memory: Mapping[str, Memory]
     flash: FlashSettings
-    uart: Mapping[str, Uart]
+    uart: Mapping[str, Uart] = field(default_factory=dict)
     description: str = ""
     modules: Mapping[str, Module] = field(default_factory=dict)
+    peripheral: Mapping[str, PeripheralSettings] = field(default_factory=dict)
     engine: Engines = field(default_factory=Engines)

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from brownout.board.model import Board, FlashSettings, Memory
+    from brownout.board.model import Board, FlashSettings, Memory, Region
+
+REFERENCE = "reference"
+"""Kind of the reference flash controller."""
 
 COMMAND_BLOCK_SIZE = 0x130
 """Bytes of the reference controller's command block (firmware/SPEC.md section 10)."""
@@ -20,6 +23,7 @@ COMMAND_BLOCK_SIZE = 0x130
 _ADDRESS_LIMIT = 1 << 32
 _BUFFER_SIZE = 256
 _ERASED_VALUE = 0xFF
+_COUNTED_PROGRAMS = 254
 _MPU_MINIMUM = 32
 _CORES = ("cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
 
@@ -32,6 +36,8 @@ def board_problems(board: Board) -> tuple[str, ...]:
         _memory,
         _flash,
         _regions,
+        _controller,
+        _peripherals,
         _address_overlaps,
         _uarts,
         _modules,
@@ -52,6 +58,7 @@ def _names(board: Board) -> Iterator[str]:
         ("flash.regions", board.flash.regions),
         ("uart", board.uart),
         ("modules", board.modules),
+        ("peripheral", board.peripheral),
     )
     for table, names in tables:
         for name in names:
@@ -97,47 +104,110 @@ def _range(key: str, base: int, size: int, *, unit: int) -> Iterator[str]:
 
 def _flash(board: Board) -> Iterator[str]:
     flash = board.flash
+    if bool(flash.sector_size) == bool(flash.sectors):
+        yield "flash.sector_size: give it for equal sectors or sectors = [[count, size], ...], one of both"
+        return
     sizes = (
-        ("sector_size", flash.sector_size),
+        *((("sector_size", flash.sector_size),) if flash.sector_size else ()),
         ("write_unit", flash.write_unit),
         ("program_buffer", flash.program_buffer),
     )
     wrong = [
         f"flash.{key}: {value} is not a power of two" for key, value in sizes if not _power_of_two(value)
     ]
+    wrong += _sector_runs(flash)
     yield from wrong
     if wrong:
         return
-    yield from _range("flash", flash.base, flash.size, unit=flash.sector_size)
-    if flash.program_buffer < flash.write_unit or flash.program_buffer > flash.sector_size:
+    smallest = min(size for _, size in flash.sectors) if flash.sectors else flash.sector_size
+    yield from _range("flash", flash.base, flash.size, unit=smallest)
+    if flash.program_buffer < flash.write_unit or flash.program_buffer > smallest:
         yield (
             f"flash.program_buffer: {flash.program_buffer} is not between write_unit ({flash.write_unit}) "
-            f"and sector_size ({flash.sector_size})"
+            f"and sector_size ({smallest})"
         )
-    if flash.program_buffer > _BUFFER_SIZE:
+    if flash.controller.kind == REFERENCE and flash.program_buffer > _BUFFER_SIZE:
         yield f"flash.program_buffer: {flash.program_buffer} is over the controller's {_BUFFER_SIZE} bytes"
     if flash.erased_value != _ERASED_VALUE:
         yield f"flash.erased_value: {flash.erased_value:#x} is not 0xff, the only value that is modelled"
-    if flash.controller.command_block % 4:
-        yield f"flash.controller.command_block: {flash.controller.command_block:#x} is not a multiple of 4"
-    if flash.controller.doorbell % 4:
-        yield f"flash.controller.doorbell: {flash.controller.doorbell:#x} is not a multiple of 4"
+    if not 0 <= flash.max_programs <= _COUNTED_PROGRAMS:
+        yield f"flash.max_programs: {flash.max_programs} is not in 0 (no limit)..{_COUNTED_PROGRAMS}"
+
+
+def _sector_runs(flash: FlashSettings) -> list[str]:
+    """What is wrong with flash.sectors."""
+    if not flash.sectors:
+        return []
+    for number, run in enumerate(flash.sectors):
+        key = f"flash.sectors.{number}"
+        if len(run) != 2:
+            return [f"{key}: has {len(run)} numbers, expected [count, size]"]
+        if run[0] < 1 or not _power_of_two(run[1]):
+            return [f"{key}: [{run[0]}, {run[1]}] is not a positive count and a power of two"]
+    total = sum(count * size for count, size in flash.sectors)
+    if total != flash.size:
+        return [f"flash.sectors: add up to {total:#x} bytes, expected flash.size {flash.size:#x}"]
+    return []
+
+
+def _controller(board: Board) -> Iterator[str]:
+    controller = board.flash.controller
+    key = "flash.controller"
+    if controller.kind == REFERENCE:
+        for name, value in (("command_block", controller.command_block), ("doorbell", controller.doorbell)):
+            if not value:
+                yield f"{key}.{name}: missing; expected an address"
+            elif value % 4:
+                yield f"{key}.{name}: {value:#x} is not a multiple of 4"
+        return
+    if not controller.base:
+        yield f"{key}.base: missing; expected the address of the registers of '{controller.kind}'"
+        return
+    yield from _range(key, controller.base, controller.size, unit=4)
+    yield from _irq(f"{key}.irq", controller.irq, board)
+
+
+def _peripherals(board: Board) -> Iterator[str]:
+    for name, peripheral in board.peripheral.items():
+        key = f"peripheral.{name}"
+        yield from _range(key, peripheral.base, peripheral.size, unit=4)
+        yield from _irq(f"{key}.irq", peripheral.irq, board)
+
+
+def _irq(key: str, irq: int | None, board: Board) -> Iterator[str]:
+    if irq is not None and not 0 <= irq < board.cpu.interrupts:
+        yield f"{key}: {irq} is not in 0..{board.cpu.interrupts - 1}"
 
 
 def _regions(board: Board) -> Iterator[str]:
     flash = board.flash
-    if flash.sector_size <= 0:
+    if _sector_runs(flash) or not (flash.sectors or flash.sector_size > 0):
         return
     for name, region in flash.regions.items():
         key = f"flash.regions.{name}"
-        if region.offset < 0 or region.offset % flash.sector_size:
-            yield f"{key}.offset: {region.offset:#x} is not a multiple of sector_size {flash.sector_size:#x}"
-        if region.size <= 0 or region.size % flash.sector_size:
-            yield f"{key}.size: {region.size:#x} is not a positive multiple of {flash.sector_size:#x}"
+        if flash.sectors:
+            yield from _region_of_unequal(key, region, flash)
+        else:
+            if region.offset < 0 or region.offset % flash.sector_size:
+                size = flash.sector_size
+                yield f"{key}.offset: {region.offset:#x} is not a multiple of sector_size {size:#x}"
+            if region.size <= 0 or region.size % flash.sector_size:
+                yield f"{key}.size: {region.size:#x} is not a positive multiple of {flash.sector_size:#x}"
         if region.end > flash.size:
             yield f"{key}: ends at {region.end:#x}, outside the array of {flash.size:#x} bytes"
     spans = {f"flash.regions.{name}": (region.offset, region.end) for name, region in flash.regions.items()}
     yield from _overlaps(spans)
+
+
+def _region_of_unequal(key: str, region: Region, flash: FlashSettings) -> Iterator[str]:
+    starts = {0}
+    for count, size in flash.sectors:
+        first = max(starts)
+        starts.update(range(first + size, first + count * size + 1, size))
+    if region.offset not in starts:
+        yield f"{key}.offset: {region.offset:#x} is not where a sector of flash.sectors starts"
+    if region.size <= 0 or (region.end not in starts and region.end <= flash.size):
+        yield f"{key}.size: {region.size:#x} does not end where a sector of flash.sectors ends"
 
 
 def _overlaps(spans: Mapping[str, tuple[int, int]]) -> Iterator[str]:
@@ -150,11 +220,21 @@ def _overlaps(spans: Mapping[str, tuple[int, int]]) -> Iterator[str]:
 def _address_overlaps(board: Board) -> Iterator[str]:
     spans = {f"memory.{name}": (memory.base, memory.end) for name, memory in board.memory.items()}
     spans["flash"] = (board.flash.base, board.flash.end)
-    block = board.flash.controller.command_block
-    spans["flash.controller.command_block"] = (block, block + COMMAND_BLOCK_SIZE)
-    doorbell = board.flash.controller.doorbell
-    spans["flash.controller.doorbell"] = (doorbell, doorbell + 4)
+    controller = board.flash.controller
+    if controller.kind == REFERENCE:
+        block = controller.command_block
+        spans["flash.controller.command_block"] = (block, block + COMMAND_BLOCK_SIZE)
+    else:
+        spans["flash.controller"] = (controller.base, controller.end)
+    for name, peripheral in board.peripheral.items():
+        spans[f"peripheral.{name}"] = (peripheral.base, peripheral.end)
+    # The reference controller's doorbell may be a register of a peripheral: a UART's data register.
     yield from _overlaps(spans)
+    if controller.kind == REFERENCE:
+        doorbell = (controller.doorbell, controller.doorbell + 4)
+        others = {key: span for key, span in spans.items() if not key.startswith("peripheral.")}
+        for key, span in others.items():
+            yield from _overlaps({key: span, "flash.controller.doorbell": doorbell})
 
 
 def _uarts(board: Board) -> Iterator[str]:
@@ -203,6 +283,9 @@ def _staging(name: str, flash: FlashSettings, region: str, staged: str) -> Itera
 def _qemu(board: Board) -> Iterator[str]:
     qemu = board.engine.qemu
     if qemu is None:
+        return
+    if board.flash.controller.kind != REFERENCE:
+        yield f"engine.qemu: runs flash controller '{REFERENCE}' only, not '{board.flash.controller.kind}'"
         return
     end = qemu.backend_base + qemu.backend_size
     inside = (

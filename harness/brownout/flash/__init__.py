@@ -11,9 +11,10 @@
 What is modelled and why: docs/fault-model.md.
 """
 
-from brownout.flash.faults import TornStyle
+from brownout.flash.faults_injected import FlashFault
+from brownout.flash.faults_styles import Torn, TornBits, TornDraw, TornStyle, parse_torn, torn_text
 from brownout.flash.geometry import Geometry, Region
-from brownout.flash.model import FlashModel, Snapshot
+from brownout.flash.model import FlashModel
 from brownout.flash.operations import (
     BadCommand,
     Command,
@@ -31,12 +32,14 @@ from brownout.flash.operations import (
 )
 from brownout.flash.oplog import LogRecord, OperationLog, RecordKind
 from brownout.flash.randomness import seeded_bytes
+from brownout.flash.snapshot import Snapshot
 
 __all__ = [
     "BadCommand",
     "Command",
     "Effect",
     "Erase",
+    "FlashFault",
     "FlashModel",
     "Geometry",
     "LogRecord",
@@ -50,9 +53,14 @@ __all__ = [
     "Resolve",
     "Snapshot",
     "Status",
+    "Torn",
+    "TornBits",
+    "TornDraw",
     "TornStyle",
     "Violation",
     "ViolationKind",
     "decode_command",
+    "parse_torn",
     "seeded_bytes",
+    "torn_text",
 ]

@@ -30,17 +30,21 @@ class CellArray:
 
     def __init__(self, geometry: Geometry) -> None:
         self._geometry = geometry
-        blank = bytes([geometry.erased_value]) * geometry.sector_size
-        self._value = bytearray(blank * geometry.sector_count)
+        sizes = [geometry.sector(index).size for index in range(geometry.sector_count)]
+        # Sectors of one size share their constants.
+        blanks = {size: bytes([geometry.erased_value]) * size for size in set(sizes)}
+        zeros = {size: bytes(size) for size in blanks}
+        uncounted = {size: bytes(size // geometry.write_unit) for size in blanks}
+        self._value = bytearray([geometry.erased_value]) * geometry.size
         # Per sector, absent where all zero: most sectors never see a fault, and many are never programmed.
         self._unstable: dict[int, bytes] = {}
         self._programs: dict[int, bytes] = {}
         self._erases = [0] * geometry.sector_count
         # Bytes of each sector for snapshots, None where the sector changed since.
-        self._sealed: list[bytes | None] = [blank] * geometry.sector_count
-        self._blank = blank
-        self._zero = bytes(geometry.sector_size)
-        self._no_programs = bytes(geometry.sector_size // geometry.write_unit)
+        self._sealed: list[bytes | None] = [blanks[size] for size in sizes]
+        self._blank = [blanks[size] for size in sizes]
+        self._zero = [zeros[size] for size in sizes]
+        self._no_programs = [uncounted[size] for size in sizes]
 
     @property
     def geometry(self) -> Geometry:
@@ -73,13 +77,13 @@ class CellArray:
     def unstable(self, offset: int, length: int) -> bytes:
         """Return the mask of unstable bits of a range within one sector."""
         sector, start = self._locate(offset)
-        return self._unstable.get(sector, self._zero)[start : start + length]
+        return self._unstable.get(sector, self._zero[sector])[start : start + length]
 
     def programs(self, offset: int, length: int) -> bytes:
         """Return the programs since the last erase, a byte a word, of whole words within one sector."""
         sector, start = self._locate(offset)
         unit = self._geometry.write_unit
-        return self._programs.get(sector, self._no_programs)[start // unit : (start + length) // unit]
+        return self._programs.get(sector, self._no_programs[sector])[start // unit : (start + length) // unit]
 
     def put_value(self, offset: int, data: bytes) -> None:
         """Change what cells of one sector read."""
@@ -89,12 +93,12 @@ class CellArray:
     def put_unstable(self, offset: int, mask: bytes) -> None:
         """Change which bits of one sector are unstable."""
         sector, start = self._locate(offset)
-        _put(self._unstable, sector, self._zero, start, mask)
+        _put(self._unstable, sector, self._zero[sector], start, mask)
 
     def put_programs(self, offset: int, programs: bytes) -> None:
         """Change the counts of words of one sector."""
         sector, start = self._locate(offset)
-        _put(self._programs, sector, self._no_programs, start // self._geometry.write_unit, programs)
+        _put(self._programs, sector, self._no_programs[sector], start // self._geometry.write_unit, programs)
 
     def put(self, offset: int, cells: Cells) -> None:
         """Replace cells of one sector."""
@@ -104,11 +108,12 @@ class CellArray:
 
     def erase(self, sector: int) -> bytes:
         """Erase a sector completely and return what it reads."""
-        self.put_value(self._geometry.sector(sector).offset, self._blank)
-        self._sealed[sector] = self._blank
+        blank = self._blank[sector]
+        self.put_value(self._geometry.sector_offset(sector), blank)
+        self._sealed[sector] = blank
         self._unstable.pop(sector, None)
         self._programs.pop(sector, None)
-        return self._blank
+        return blank
 
     def wear(self, sector: int) -> None:
         """Count an erase."""
@@ -148,7 +153,7 @@ class CellArray:
             if self._sealed[index] is wanted:
                 continue
             now = self._sector_bytes(index)
-            offset = self._geometry.sector(index).offset
+            offset = self._geometry.sector_offset(index)
             if now != wanted:
                 first, size = differing_span(now, wanted)
                 patches.append((offset + first, wanted[first : first + size]))
@@ -161,9 +166,10 @@ class CellArray:
 
     def redraw(self, sector: int, drawn: bytes) -> tuple[Patch, ...]:
         """Set the unstable bits of a sector as in `drawn` (sector size); return what changed."""
-        offset, size = self._geometry.sector(sector).offset, self._geometry.sector_size
+        region = self._geometry.sector(sector)
+        offset, size = region.offset, region.size
         old = bytes(self._value[offset : offset + size])
-        mask = to_int(self._unstable.get(sector, self._zero))
+        mask = to_int(self._unstable.get(sector, self._zero[sector]))
         new = to_bytes((to_int(old) & ~mask) | (to_int(drawn) & mask), size)
         if new == old:
             return ()
@@ -173,7 +179,7 @@ class CellArray:
 
     def _locate(self, offset: int) -> tuple[int, int]:
         sector = self._geometry.sector_index(offset)
-        return sector, offset - self._geometry.sector(sector).offset
+        return sector, offset - self._geometry.sector_offset(sector)
 
     def _sector_bytes(self, index: int) -> bytes:
         region = self._geometry.sector(index)

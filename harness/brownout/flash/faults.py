@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,33 +18,7 @@ from brownout.flash.bits import (
     to_bytes,
     to_int,
 )
-
-
-class TornStyle(enum.Enum):
-    """Which part of an operation was done when the power went ("word" = write unit).
-
-    "Changing bits" are those that the whole operation would change: for a program the bits to clear that
-    read 1 or are unstable, for an erase the bits that read 0 or are unstable.
-    """
-
-    RANDOM = "random"
-    """Some words done, some partly, some not; in order, in reverse or scattered; some bits unstable."""
-    FORWARD = "forward"
-    """As RANDOM, always in order: words done, at most one partly done, the rest untouched."""
-    BACKWARD = "backward"
-    """As FORWARD, from the last word down."""
-    ONLY_FIRST_WORD = "only_first_word"
-    """The first word that has changing bits is done, the rest untouched; all stable."""
-    ONLY_LAST_WORD = "only_last_word"
-    """The last word that has changing bits is done, the rest untouched; all stable."""
-    ONE_BIT = "one_bit"
-    """One changing bit is done; all stable."""
-    ALL_BUT_ONE_BIT = "all_but_one_bit"
-    """All changing bits but one are done; that one stays as it was."""
-    ONE_UNSTABLE_BIT = "one_unstable_bit"
-    """All changing bits but one are done; that one is unstable."""
-    ALL_UNSTABLE = "all_unstable"
-    """All changing bits are unstable."""
+from brownout.flash.faults_styles import Torn, TornBits, TornDraw, TornStyle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +48,18 @@ class _Plan:
     """Which part of an operation is done.
 
     `done` and `half` are masks of changing bits; `partly` and `touched` are flags, a byte a word (0xFF or
-    0): words that are left in between, and all words that the operation reached.
+    0): words that are left in between, and all words that the operation reached. `spoilt` bits end as 0
+    after an erase, though they are none that it would change.
     """
 
     done: int
     half: int
     partly: bytes
     touched: bytes
+    spoilt: int = 0
 
 
-def tear_program(
-    cells: Cells, data: bytes, *, words: bytes, unit: int, style: TornStyle, draw: Draw
-) -> Cells:
+def tear_program(cells: Cells, data: bytes, *, words: bytes, unit: int, style: Torn, draw: Draw) -> Cells:
     """Return the cells after a part of a program.
 
     Every bit ends between what it read and what the whole program would have made of it; bits that it would
@@ -101,11 +74,12 @@ def tear_program(
         draw: source of random bytes.
     """
     size = len(data)
+    draw = _drawing(style, draw)
     old, unstable = to_int(cells.value), to_int(cells.unstable)
     changing = ~to_int(data) & (old | unstable) & ones(size)
     plan = _plan(changing, size=size, unit=unit, style=style, draw=draw)
     partly = changing & expand(plan.partly, unit)
-    half = plan.half | (partly & _sparse(draw, size) if partly else 0)
+    half = (plan.half & changing) | (partly & _sparse(draw, size) if partly else 0)
     done = plan.done | (partly & ~half & to_int(draw("done", size)) if partly else 0)
     # A half-way bit reads 1 or 0 from now on; one that reads 0 already does not go back before power-on.
     value = old & ~done & ~(half & to_int(draw("half-way", size)))
@@ -116,7 +90,7 @@ def tear_program(
     )
 
 
-def tear_erase(cells: Cells, *, unit: int, style: TornStyle, draw: Draw) -> Cells:
+def tear_erase(cells: Cells, *, unit: int, style: Torn, draw: Draw) -> Cells:
     """Return the cells of a sector after a part of an erase.
 
     Each word is old, erased, or left in between: all its bits random, or erased except for some unstable
@@ -130,18 +104,20 @@ def tear_erase(cells: Cells, *, unit: int, style: TornStyle, draw: Draw) -> Cell
         draw: source of random bytes.
     """
     size = len(cells.value)
+    draw = _drawing(style, draw)
     old, unstable = to_int(cells.value), to_int(cells.unstable)
     changing = ((~old) | unstable) & ones(size)
     plan = _plan(changing, size=size, unit=unit, style=style, draw=draw)
-    value = old | plan.done | (plan.half & to_int(draw("half-way", size)))
-    unstable = (unstable & ~plan.done) | plan.half
+    value = (old & ~plan.spoilt) | plan.done
+    value = (value & ~plan.half) | (plan.half & (old | to_int(draw("half-way", size))))
+    unstable = (unstable & ~plan.done & ~plan.spoilt) | plan.half
     if any(plan.partly):
         partly = expand(plan.partly, unit)
         looks_blank = partly & expand(draw("looks blank", len(plan.partly)).translate(_COIN), unit)
         half = partly & _sparse(draw, size)
         value = (value & ~partly) | (partly & to_int(draw("value", size))) | (looks_blank & ~half)
         unstable |= half
-    left = any_bit(to_bytes(changing & ~plan.done, size), unit)
+    left = any_bit(to_bytes((changing & ~plan.done) | plan.spoilt | plan.half, size), unit)
     left = to_bytes(to_int(left) | to_int(plan.partly), len(left))
     reached = select(left, at_least_one(cells.programs), bytes(len(left)))
     return Cells(
@@ -151,7 +127,11 @@ def tear_erase(cells: Cells, *, unit: int, style: TornStyle, draw: Draw) -> Cell
     )
 
 
-def _plan(changing: int, *, size: int, unit: int, style: TornStyle, draw: Draw) -> _Plan:
+def _plan(changing: int, *, size: int, unit: int, style: Torn, draw: Draw) -> _Plan:
+    if isinstance(style, TornBits):
+        return _exactly(changing, style, size=size, unit=unit)
+    if isinstance(style, TornDraw):
+        style = style.style
     count = size // unit
     none, every = bytes(count), b"\xff" * count
     done, half, touched = changing, 0, every
@@ -177,6 +157,52 @@ def _plan(changing: int, *, size: int, unit: int, style: TornStyle, draw: Draw) 
         case TornStyle.ALL_UNSTABLE:
             done, half = 0, changing
     return _Plan(done=done, half=half, partly=none, touched=touched)
+
+
+def _exactly(changing: int, bits: TornBits, *, size: int, unit: int) -> _Plan:
+    done = bits.chosen(changing)
+    half, spoilt = bits.half & ones(size), bits.spoilt & ones(size)
+    reached = b"\xff" * (size // unit) if bits.every else any_bit(to_bytes(done | half | spoilt, size), unit)
+    return _Plan(done=done, half=half, partly=bytes(size // unit), touched=reached, spoilt=spoilt)
+
+
+def _drawing(style: Torn, draw: Draw) -> Draw:
+    """The draw that a style uses: other draws of the same style differ."""
+    if not isinstance(style, TornDraw):
+        return draw
+    number = style.number
+
+    def another(use: str, size: int) -> bytes:
+        return draw(f"{use}#{number}", size)
+
+    return another
+
+
+def bits_of(before: Cells, after: Cells, changing: int) -> TornBits:
+    """Say bit by bit what an operation left: torn like this it leaves the same, but for what is drawn anew.
+
+    Args:
+        before: the cells before the operation.
+        after: the same cells after it.
+        changing: the bits that the whole operation would change.
+    """
+    half_before, half = to_int(before.unstable), to_int(after.unstable)
+    old, new = to_int(before.value), to_int(after.value)
+    done = changing & ~half & ((old ^ new) | half_before)
+    return TornBits(
+        done=done,
+        left=changing & ~done & ~half,
+        half=half & ~half_before,
+        spoilt=old & ~new & ~half & ~changing,
+    )
+
+
+def changing_bits(cells: Cells, data: bytes | None) -> int:
+    """The bits that a program of `data`, or an erase (None), would change."""
+    old, unstable = to_int(cells.value), to_int(cells.unstable)
+    wanted = ~old if data is None else ~to_int(data) & old
+    touched = unstable if data is None else unstable & ~to_int(data)
+    return (wanted | touched) & ones(len(cells.value))
 
 
 def _words_in_order(count: int, style: TornStyle, draw: Draw) -> tuple[bytes, bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
 
 from brownout.errors import GeometryError
 
 _ERASED = 0xFF
+_UNCOUNTED = 255
+"""Where counts of programs end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,54 +55,93 @@ class Region:
 class Geometry:
     """Sizes of a NOR flash array; all in bytes.
 
-    Code outside asks `sector_index` and `sector` instead of dividing by `sector_size`, so that a map of
-    unequal sectors can come later without a change elsewhere.
+    Erase sectors are all of `sector_size`, or `sectors` says how they differ; code outside asks
+    `sector_index` and `sector` instead of dividing.
 
     Args:
-        size: the whole array; a multiple of `sector_size`.
-        sector_size: erase sector; a multiple of `program_buffer`.
+        size: the whole array; a multiple of `sector_size`, or the sum of `sectors`.
         write_unit: smallest programmable unit ("word"); programs are aligned to it.
         program_buffer: most bytes of one program, which must not cross a multiple of it; a multiple of
             `write_unit`.
+        sector_size: erase sector; a multiple of `program_buffer`. 0 where `sectors` is given.
+        sectors: runs of (count, size) of erase sectors, from the start of the array on; each size is a
+            multiple of `program_buffer`, and so is each sector's offset. Empty where `sector_size` is
+            given.
         erased_value: what an erased byte reads; only 0xFF is modelled, because programming clears bits.
         write_once: ECC flash: a second program of a word without an erase in between is refused.
+        max_programs: programs of a word between two erases that the data sheet allows, at most 254; one
+            more is done and recorded. 0: no limit.
 
     Raises:
         GeometryError: a value that is not positive, does not divide as said, or is not modelled.
     """
 
     size: int
-    sector_size: int
     write_unit: int
     program_buffer: int
+    sector_size: int = 0
+    sectors: tuple[tuple[int, int], ...] = ()
     erased_value: int = _ERASED
     write_once: bool = False
+    max_programs: int = 0
+    _starts: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
+    """Offsets of unequal sectors; empty where all are equal."""
 
     def __post_init__(self) -> None:
-        for name in ("size", "sector_size", "write_unit", "program_buffer"):
+        sizes = ("size", "write_unit", "program_buffer") + (() if self.sectors else ("sector_size",))
+        for name in sizes:
             value: int = getattr(self, name)
             if value < 1:
                 raise GeometryError(f"flash {name} is {value}: expected at least 1 byte")
-        for outer, inner in (
-            ("size", "sector_size"),
-            ("sector_size", "program_buffer"),
-            ("program_buffer", "write_unit"),
-        ):
-            big: int = getattr(self, outer)
-            small: int = getattr(self, inner)
+        pairs = [("program_buffer", self.program_buffer, "write_unit", self.write_unit)]
+        if self.sectors:
+            object.__setattr__(self, "_starts", self._sector_starts())
+            pairs += [
+                ("sectors size", size, "program_buffer", self.program_buffer) for _, size in self.sectors
+            ]
+        else:
+            pairs.append(("size", self.size, "sector_size", self.sector_size))
+            pairs.append(("sector_size", self.sector_size, "program_buffer", self.program_buffer))
+        for outer, big, inner, small in pairs:
             if big % small:
                 raise GeometryError(f"flash {outer} is {big}: expected a multiple of {inner} ({small})")
         if self.erased_value != _ERASED:
             raise GeometryError(f"flash erased_value is {self.erased_value:#x}: only 0xff is modelled")
+        if not 0 <= self.max_programs < _UNCOUNTED:
+            raise GeometryError(f"flash max_programs is {self.max_programs}: expected 0..{_UNCOUNTED - 1}")
+
+    def _sector_starts(self) -> tuple[int, ...]:
+        if self.sector_size:
+            raise GeometryError(f"flash sector_size is {self.sector_size}: expected 0 beside sectors")
+        starts: list[int] = []
+        offset = 0
+        for count, size in self.sectors:
+            if count < 1 or size < 1:
+                raise GeometryError(
+                    f"flash sectors: ({count}, {size}): expected a count and a size of 1 or more"
+                )
+            starts.extend(range(offset, offset + count * size, size))
+            offset += count * size
+        if offset != self.size:
+            raise GeometryError(f"flash sectors add up to {offset} bytes: expected size ({self.size})")
+        return tuple(starts)
 
     @property
     def sector_count(self) -> int:
         """How many erase sectors there are."""
-        return self.size // self.sector_size
+        return len(self._starts) or self.size // self.sector_size
 
     def sector_index(self, offset: int) -> int:
         """Number of the sector that holds byte `offset`; the caller has checked the range."""
-        return offset // self.sector_size
+        if self.sector_size:
+            return offset // self.sector_size
+        return bisect_right(self._starts, offset) - 1
+
+    def sector_offset(self, index: int) -> int:
+        """Offset of sector `index`; one past the last gives the array's end. The caller has checked it."""
+        if self.sector_size:
+            return index * self.sector_size
+        return self._starts[index] if index < len(self._starts) else self.size
 
     def sector(self, index: int) -> Region:
         """Return the bytes of sector `index`.
@@ -109,7 +151,8 @@ class Geometry:
         """
         if not 0 <= index < self.sector_count:
             raise GeometryError(f"flash sector {index}: expected 0..{self.sector_count - 1}")
-        return Region(offset=index * self.sector_size, size=self.sector_size)
+        offset = self.sector_offset(index)
+        return Region(offset=offset, size=self.sector_offset(index + 1) - offset)
 
     def sectors_of(self, region: Region) -> range:
         """Return the numbers of all sectors that share a byte with `region`.

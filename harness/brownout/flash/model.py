@@ -5,37 +5,25 @@ One thread at a time: the caller serialises the calls. See docs/fault-model.md f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from brownout.errors import FlashError, GeometryError, StateError, ViolationError
-from brownout.flash.array import ArraySnapshot, CellArray
-from brownout.flash.execute import execute
-from brownout.flash.faults import TornStyle
+from brownout.flash.array import CellArray
+from brownout.flash.execute import execute, execute_faulty
+from brownout.flash.faults_injected import FlashFault, possible_faults
+from brownout.flash.faults_styles import Torn, TornStyle
 from brownout.flash.geometry import Geometry, Region
 from brownout.flash.operations import Effect, Operation, Patch, Phase, Resolve, Status, Violation
 from brownout.flash.oplog import LogRecord, OperationLog, RecordKind
 from brownout.flash.randomness import seeded_bytes
 from brownout.flash.rules import broken_rule
 from brownout.flash.shadow import Bypass, find_bypasses
+from brownout.flash.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LISTED_VIOLATIONS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """Whole state of a model at one moment, without its seed and its log. It can be pickled."""
-
-    geometry: Geometry
-    array: ArraySnapshot
-    powered: bool
-    session: int
-    sequence: int
-    ordinal: int
-    violations: tuple[Violation, ...]
 
 
 class FlashModel:
@@ -61,6 +49,7 @@ class FlashModel:
         self._ordinal = 0
         self._violations: list[Violation] = []
         self._bypasses: dict[Bypass, Violation] = {}
+        self._worn: list[Region] = []
         self._log = OperationLog()
 
     # -- what it is ----------------------------------------------------------------------
@@ -165,8 +154,8 @@ class FlashModel:
         self._session += 1
         self._ordinal = 0
         patches: list[Patch] = []
-        size = self._geometry.sector_size
         for sector in self._array.unstable_sectors:
+            size = self._geometry.sector(sector).size
             if resolve is Resolve.RANDOM:
                 drawn = seeded_bytes(self._seed, size, "power-on", self._session, sector)
             else:
@@ -197,8 +186,9 @@ class FlashModel:
         operation: Operation,
         *,
         cut: Phase | None = None,
-        torn: TornStyle = TornStyle.RANDOM,
+        torn: Torn = TornStyle.RANDOM,
         fail: Phase | None = None,
+        fault: FlashFault | None = None,
     ) -> Effect:
         """Carry out one operation, or the part of it that comes before a power loss.
 
@@ -207,14 +197,19 @@ class FlashModel:
             cut: lose the power in this phase: no status, nothing more until `power_on`.
             torn: which part is done when `cut` or `fail` is `Phase.TORN`.
             fail: the power stays, this phase is reached and the flash reports `Status.DEVICE`.
+            fault: the power stays and the flash does this wrong.
 
         Raises:
             StateError: the power is off.
-            FlashError: both `cut` and `fail` are given.
+            FlashError: more than one of `cut`, `fail` and `fault` is given.
         """
         self._require_power("operation")
-        if cut is not None and fail is not None:
-            raise FlashError(f"flash operation with cut={cut.value} and fail={fail.value}: give one of them")
+        given = {"cut": cut, "fail": fail, "fault": fault}
+        if sum(value is not None for value in given.values()) > 1:
+            both = " and ".join(f"{name}={value.value}" for name, value in given.items() if value)
+            raise FlashError(f"flash operation with {both}: give one of them")
+        if fault is FlashFault.REJECTED:
+            fail = Phase.BEFORE
         self._sequence += 1
         self._ordinal += 1
         status, violations = self._judge(operation)
@@ -222,7 +217,11 @@ class FlashModel:
         phase = cut or fail or Phase.AFTER
         patches: tuple[Patch, ...] = ()
         if status is Status.OK and phase is not Phase.BEFORE:
-            patches = execute(self._array, operation, torn if phase is Phase.TORN else None, self._draw)
+            part = torn if phase is Phase.TORN else None
+            if fault is None and not self._worn:
+                patches = execute(self._array, operation, part, self._draw)
+            else:
+                patches = execute_faulty(self._array, operation, part, self._draw, fault, self._worn)
             if fail is not None:
                 status = Status.DEVICE
         elif status is Status.OK and fail is not None:
@@ -244,10 +243,18 @@ class FlashModel:
                 cut=cut,
                 fail=fail,
                 torn=torn if phase is Phase.TORN else None,
+                fault=fault,
                 keep_data=self._keep_data,
             )
         )
         return effect
+
+    def possible_faults(self, operation: Operation) -> frozenset[FlashFault]:
+        """The faults that would make a difference if this operation came now; none when it breaks a rule."""
+        broken = broken_rule(self._array, operation)
+        if broken is not None and broken.status is not Status.OK:
+            return frozenset()
+        return possible_faults(self._array, operation)
 
     # -- checks --------------------------------------------------------------------------
 
@@ -318,6 +325,7 @@ class FlashModel:
             sequence=self._sequence,
             ordinal=self._ordinal,
             violations=self.violations,
+            worn=tuple(self._worn),
         )
 
     def restore(self, snapshot: Snapshot, *, seed: int | None = None) -> tuple[Patch, ...]:
@@ -342,6 +350,7 @@ class FlashModel:
         self._sequence = snapshot.sequence
         self._ordinal = snapshot.ordinal
         self._violations = list(snapshot.violations)
+        self._worn = list(snapshot.worn)
         self._bypasses = {}
         self._seed = self._seed if seed is None else seed
         # A new object: whoever kept the old log as evidence keeps it unchanged.

@@ -111,6 +111,7 @@ class ViolationKind(enum.Enum):
     BAD_RANGE = "bad address or length"
     WRITE_ONCE = "second program of a write-once word"
     SETS_BIT = "program of a 0 bit to 1"
+    TOO_OFTEN = "more programs of a word than allowed between erases"
     BYPASS = "store that bypassed the controller"
 
 

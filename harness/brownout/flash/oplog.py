@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from brownout.errors import LogError
-from brownout.flash.faults import TornStyle
+from brownout.flash.faults_injected import FlashFault
+from brownout.flash.faults_styles import Torn, parse_torn, torn_text
 from brownout.flash.operations import (
     BadCommand,
     Effect,
@@ -63,6 +64,7 @@ class LogRecord:
         cut: phase of the power loss.
         fail: phase of an injected device failure.
         torn: which part was done, when the phase was TORN.
+        fault: what the flash did wrong, None for nothing.
         broken: rules that the operation broke.
     """
 
@@ -78,12 +80,20 @@ class LogRecord:
     status: Status | None = None
     cut: Phase | None = None
     fail: Phase | None = None
-    torn: TornStyle | None = None
+    torn: Torn | None = None
+    fault: FlashFault | None = None
     broken: tuple[ViolationKind, ...] = ()
 
     @classmethod
     def of_effect(
-        cls, effect: Effect, *, cut: Phase | None, fail: Phase | None, torn: TornStyle | None, keep_data: bool
+        cls,
+        effect: Effect,
+        *,
+        cut: Phase | None,
+        fail: Phase | None,
+        torn: Torn | None,
+        fault: FlashFault | None = None,
+        keep_data: bool,
     ) -> LogRecord:
         """Return the record of an operation."""
         operation = effect.operation
@@ -102,6 +112,7 @@ class LogRecord:
             cut=cut,
             fail=fail,
             torn=torn,
+            fault=fault,
             broken=tuple(violation.kind for violation in effect.violations),
         )
 
@@ -247,7 +258,8 @@ def _to_json(record: LogRecord) -> dict[str, object]:
         "status": None if record.status is None else int(record.status),
         "cut": record.cut and record.cut.value,
         "fail": record.fail and record.fail.value,
-        "torn": record.torn and record.torn.value,
+        "torn": None if record.torn is None else torn_text(record.torn),
+        "fault": record.fault and record.fault.value,
         "broken": [kind.value for kind in record.broken],
     }
     return {key: item for key, item in value.items() if item is not None and item != []}
@@ -282,6 +294,7 @@ def _from_json(value: dict[str, object]) -> LogRecord:
         status=Status(number("status")) if "status" in value else None,
         cut=Phase(text("cut")) if "cut" in value else None,
         fail=Phase(text("fail")) if "fail" in value else None,
-        torn=TornStyle(text("torn")) if "torn" in value else None,
+        torn=parse_torn(text("torn")) if "torn" in value else None,
+        fault=FlashFault(text("fault")) if "fault" in value else None,
         broken=tuple(ViolationKind(kind) for kind in broken),
     )

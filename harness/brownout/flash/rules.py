@@ -115,6 +115,22 @@ def _cells_of_program(array: CellArray, operation: Program) -> BrokenRule | None
                 length=unit,
                 detail=f"data {data[word].hex()} over {old[word].hex()}: programming clears bits only; erase",
             )
+    return _too_often(array, operation) if geometry.max_programs else None
+
+
+def _too_often(array: CellArray, operation: Program) -> BrokenRule | None:
+    """Return the first word that this program makes one more than the data sheet allows."""
+    geometry, limit = array.geometry, array.geometry.max_programs
+    words = programmed_words(geometry, operation.data)
+    for number, count in enumerate(array.programs(operation.offset, operation.length)):
+        if count >= limit and words[number]:
+            return BrokenRule(
+                kind=ViolationKind.TOO_OFTEN,
+                status=Status.OK,
+                offset=operation.offset + number * geometry.write_unit,
+                length=geometry.write_unit,
+                detail=f"program {count + 1} of the word since its last erase, {limit} allowed; erase first",
+            )
     return None
 
 

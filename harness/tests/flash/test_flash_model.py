@@ -156,6 +156,43 @@ def test_write_once_refuses_a_second_program_of_a_word() -> None:
     assert model.apply(Program(offset=0, data=bytes(16))).status is Status.OK
 
 
+def test_a_word_programmed_more_often_than_allowed_is_recorded_and_done() -> None:
+    geometry = Geometry(size=0x2000, sector_size=0x1000, write_unit=4, program_buffer=4, max_programs=2)
+    model = FlashModel(geometry, seed=42)
+    model.power_on()
+    for data in (b"\xff\xff\xff\x00", b"\xff" * 4, b"\xff\xff\x00\x00"):
+        assert model.apply(Program(offset=8, data=data)).violations == ()
+    effect = model.apply(Program(offset=8, data=b"\xff\x00\x00\x00"))
+    assert (effect.status, effect.patches) == (Status.OK, ((8, b"\xff\x00\x00\x00"),))
+    (violation,) = effect.violations
+    assert (violation.kind, violation.offset, violation.length) == (ViolationKind.TOO_OFTEN, 8, 4)
+    assert "program 3 of the word" in str(violation)
+    assert model.apply(Program(offset=12, data=bytes(4))).violations == ()
+    assert model.apply(Program(offset=8, data=b"\xff" * 4)).violations == (), "padding is no program"
+    model.apply(Erase(offset=0, length=0x1000))
+    assert model.apply(Program(offset=8, data=bytes(4))).violations == ()
+
+
+def test_unequal_sectors_are_erased_torn_and_restored_each_in_its_size() -> None:
+    geometry = Geometry(size=0x5000, sectors=((2, 0x800), (1, 0x4000)), write_unit=4, program_buffer=256)
+    model = FlashModel(geometry, seed=42)
+    model.load_image(0, bytes(0x5000))
+    model.power_on()
+    assert model.apply(Erase(offset=0x1000, length=0x800)).status is Status.BAD_RANGE
+    before = model.snapshot()
+    assert [len(sector) for sector in before.array.sectors] == [0x800, 0x800, 0x4000]
+    assert model.apply(Erase(offset=0x800, length=0x800)).patches == ((0x800, b"\xff" * 0x800),)
+    assert model.apply(Erase(offset=0x1000, length=0x4000), cut=Phase.TORN, torn=TornStyle.ALL_UNSTABLE)
+    assert model.unstable_mask(Region(offset=0xFFC, size=8)) == bytes(4) + b"\xff" * 4
+    (patch,) = model.power_on()
+    assert 0x1000 <= patch[0] < 0x1000 + len(patch[1]) <= 0x5000 - patch[0] + 0x1000
+    assert model.erase_counts == (0, 1, 1)
+    same = [a is b for a, b in zip(before.array.sectors, model.snapshot().array.sectors, strict=True)]
+    assert same == [True, False, False]
+    model.restore(before)
+    assert bytes(model.shadow) == bytes(0x5000)
+
+
 def test_write_once_counts_a_program_of_the_erased_value() -> None:
     model = write_once_model()
     assert model.apply(Program(offset=0, data=b"\xff" * 8)).status is Status.OK

@@ -30,6 +30,8 @@ from brownout.flash import (
 )
 
 SIZE, SECTOR, PAGE = 256, 64, 16
+EQUAL = ((4, SECTOR),)
+UNEQUAL = ((2, 16), (1, 32), (3, 64))
 
 
 @dataclass
@@ -44,6 +46,8 @@ class ReferenceFlash:
 
     unit: int
     write_once: bool
+    max_programs: int
+    sectors: list[Region]
     bits: list[Bit] = field(default_factory=lambda: [Bit() for _ in range(SIZE * 8)])
     programs: dict[int, int] = field(default_factory=dict)
     erases: dict[int, int] = field(default_factory=dict)
@@ -84,6 +88,9 @@ class ReferenceFlash:
             for at, byte in enumerate(word):
                 if byte & ~self.byte(number * self.unit + at) & 0xFF:
                     return Status.OK, ViolationKind.SETS_BIT
+        for number, word in words.items():
+            if self.max_programs and self.pulsed(word) and self.programs.get(number, 0) >= self.max_programs:
+                return Status.OK, ViolationKind.TOO_OFTEN
         return Status.OK, None
 
     def program(self, offset: int, data: bytes) -> None:
@@ -97,9 +104,10 @@ class ReferenceFlash:
 
     def erase(self, sector: int) -> None:
         self.erases[sector] = self.erases.get(sector, 0) + 1
-        for index in range(sector * SECTOR * 8, (sector + 1) * SECTOR * 8):
+        region = self.sectors[sector]
+        for index in range(region.offset * 8, region.end * 8):
             self.bits[index] = Bit()
-        for number in range(sector * SECTOR // self.unit, (sector + 1) * SECTOR // self.unit):
+        for number in range(region.offset // self.unit, region.end // self.unit):
             self.programs.pop(number, None)
 
     def adopt(self, value: bytes, unstable: bytes) -> None:
@@ -114,19 +122,32 @@ class FlashMachine(RuleBasedStateMachine):
 
     unit = 4
     write_once = False
+    runs = EQUAL
+    max_programs = 0
 
     def __init__(self) -> None:
         super().__init__()
+        equal = self.runs == EQUAL
         geometry = Geometry(
             size=SIZE,
-            sector_size=SECTOR,
+            sector_size=SECTOR if equal else 0,
+            sectors=() if equal else self.runs,
             write_unit=self.unit,
             program_buffer=PAGE,
             write_once=self.write_once,
+            max_programs=self.max_programs,
         )
+        sizes = [size for count, size in self.runs for _ in range(count)]
+        starts = itertools.accumulate(sizes, initial=0)
+        self.sectors = [Region(offset=start, size=size) for start, size in zip(starts, sizes, strict=False)]
         self.model = FlashModel(geometry, seed=7)
         self.twin = FlashModel(geometry, seed=7)
-        self.reference = ReferenceFlash(unit=self.unit, write_once=self.write_once)
+        self.reference = ReferenceFlash(
+            unit=self.unit,
+            write_once=self.write_once,
+            max_programs=self.max_programs,
+            sectors=self.sectors,
+        )
         self.array = bytearray(b"\xff" * SIZE)
 
     def patch(self, patches: tuple[tuple[int, bytes], ...]) -> None:
@@ -210,14 +231,16 @@ class FlashMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.powered)
     @rule(
-        sector=st.integers(0, SIZE // SECTOR - 1),
+        choice=st.integers(0, 11),
         phases=st.sampled_from([(None, None)] * 3 + [(p, None) for p in Phase] + [(None, p) for p in Phase]),
         torn=st.sampled_from(TornStyle),
     )
-    def erase(self, sector: int, phases: tuple[Phase | None, Phase | None], torn: TornStyle) -> None:
+    def erase(self, choice: int, phases: tuple[Phase | None, Phase | None], torn: TornStyle) -> None:
         cut, fail = phases
+        sector = choice % len(self.sectors)
+        region = self.sectors[sector]
         before = self.reference.contents(), self.reference.unstable()
-        status = self.both_apply(Erase(offset=sector * SECTOR, length=SECTOR), cut, torn, fail)
+        status = self.both_apply(Erase(offset=region.offset, length=region.size), cut, torn, fail)
         self.check_status(status, Status.OK, cut, fail)
         phase = cut or fail or Phase.AFTER
         if phase is Phase.AFTER:
@@ -225,9 +248,9 @@ class FlashMachine(RuleBasedStateMachine):
         elif phase is Phase.TORN:
             self.reference.erases[sector] = self.reference.erases.get(sector, 0) + 1
             value, unstable = self.model.shadow, self.model.unstable_mask(Region(offset=0, size=SIZE))
-            outside = [at for at in range(SIZE) if at // SECTOR != sector]
+            outside = [at for at in range(SIZE) if not region.contains(at)]
             assert all((value[at], unstable[at]) == (before[0][at], before[1][at]) for at in outside)
-            self.adopt_torn(Region(offset=sector * SECTOR, size=SECTOR))
+            self.adopt_torn(region)
 
     def adopt_torn(self, region: Region) -> None:
         whole = Region(offset=0, size=SIZE)
@@ -285,9 +308,10 @@ class FlashMachine(RuleBasedStateMachine):
         snapshot = self.model.snapshot()
         if not self.model.powered:
             self.model.power_on()
-        self.model.apply(Erase(offset=0, length=SECTOR), fail=Phase.TORN)
-        self.model.apply(Program(offset=SECTOR, data=b"\x12" * PAGE))
-        self.model.apply(Erase(offset=2 * SECTOR, length=SECTOR))
+        first, second, third = self.sectors[0], self.sectors[1], self.sectors[2]
+        self.model.apply(Erase(offset=first.offset, length=first.size), fail=Phase.TORN)
+        self.model.apply(Program(offset=second.offset, data=b"\x12" * PAGE))
+        self.model.apply(Erase(offset=third.offset, length=third.size))
         self.model.restore(snapshot)
 
     @invariant()
@@ -298,13 +322,25 @@ class FlashMachine(RuleBasedStateMachine):
         assert self.model.unstable_mask(Region(offset=0, size=SIZE)) == self.reference.unstable()
         for number in range(SIZE // self.unit):
             assert self.model.program_count(number * self.unit) == self.reference.programs.get(number, 0)
-        counts = tuple(self.reference.erases.get(sector, 0) for sector in range(SIZE // SECTOR))
+        counts = tuple(self.reference.erases.get(sector, 0) for sector in range(len(self.sectors)))
         assert self.model.erase_counts == counts
 
 
-@pytest.mark.parametrize(("unit", "write_once"), list(itertools.product((1, 4, 8), (False, True))))
-def test_any_history_matches_the_reference(unit: int, write_once: bool) -> None:
-    machine = type("Machine", (FlashMachine,), {"unit": unit, "write_once": write_once})
+@pytest.mark.parametrize(
+    ("unit", "write_once", "runs", "max_programs"),
+    [
+        *itertools.product((1, 4, 8), (False, True), (EQUAL,), (0,)),
+        (1, False, UNEQUAL, 0),
+        (16, True, UNEQUAL, 0),
+        (4, False, EQUAL, 2),
+        (4, False, UNEQUAL, 1),
+    ],
+)
+def test_any_history_matches_the_reference(
+    unit: int, write_once: bool, runs: tuple[tuple[int, int], ...], max_programs: int
+) -> None:
+    kind = {"unit": unit, "write_once": write_once, "runs": runs, "max_programs": max_programs}
+    machine = type("Machine", (FlashMachine,), kind)
     run_state_machine_as_test(
         machine,
         settings=settings(
