@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _WORDS: Final = struct.Struct("<4I")
 _UPPER_BYTES: Final = bytes(3)
 _BUFFER: Final = slice(0x10, 0x110)
-_ENTROPY: Final = slice(0x110, 0x130)
+ENTROPY: Final = slice(0x110, 0x130)
+"""Where the entropy lies in the command block."""
 BLOCK_SIZE: Final = 0x130
 """Bytes of the command block."""
 ENTROPY_SIZE: Final = 32
@@ -49,7 +50,25 @@ def geometry_of(settings: FlashSettings) -> Geometry:
         program_buffer=settings.program_buffer,
         erased_value=settings.erased_value,
         write_once=settings.write_once,
+        sectors=tuple((count, size) for count, size in settings.sectors),
+        max_programs=settings.max_programs,
     )
+
+
+def operation_of_block(block: memoryview) -> Operation:
+    """The command that the firmware wrote into the command block; never fails."""
+    _, command, address, length = _WORDS.unpack_from(block)
+    return decode_command(command, address, length, bytes(block[_BUFFER]))
+
+
+def answer_block(block: memoryview, status: Status) -> None:
+    """Write STATUS while the firmware polls it.
+
+    It must never read anything between BUSY and `status` (struct.pack_into would show it a zero first, which
+    means OK). All statuses fit in the lowest byte, and a store of one byte cannot be seen half done.
+    """
+    block[1:4] = _UPPER_BYTES
+    block[0] = status
 
 
 class FlashController:
@@ -100,8 +119,7 @@ class FlashController:
     def ring(self) -> Ring:
         """Carry out the command in the command block. Call it once for each write to the doorbell."""
         with self._lock:
-            _, command, address, length = _WORDS.unpack_from(self._block)
-            operation = decode_command(command, address, length, bytes(self._block[_BUFFER]))
+            operation = operation_of_block(self._block)
             sectors = self._sectors(operation)
             if sectors:
                 # Before the operation: an erase would hide a stray store.
@@ -116,7 +134,7 @@ class FlashController:
             self._apply(effect.patches)
             if effect.power_lost:
                 return Ring.POWER_LOST
-            self._answer(Status.DEVICE if effect.status is None else effect.status)
+            answer_block(self._block, Status.DEVICE if effect.status is None else effect.status)
             return Ring.SERVED
 
     def power_off(self) -> None:
@@ -204,19 +222,9 @@ class FlashController:
         for offset, data in patches:
             self._array[offset : offset + len(data)] = data
 
-    def _answer(self, status: Status) -> None:
-        """Write STATUS while the firmware polls it.
-
-        It must never read anything between BUSY and `status` (struct.pack_into would show it a zero first,
-        which means OK). All statuses fit in the lowest byte, and a store of one byte cannot be seen half
-        done.
-        """
-        self._block[1:4] = _UPPER_BYTES
-        self._block[0] = status
-
     def _refill(self, reset: int) -> None:
         model = self.model
-        self._block[_ENTROPY] = seeded_bytes(model.seed, ENTROPY_SIZE, "entropy", model.session, reset)
+        self._block[ENTROPY] = seeded_bytes(model.seed, ENTROPY_SIZE, "entropy", model.session, reset)
 
     def _sectors(self, operation: Operation) -> range:
         geometry = self.model.geometry
@@ -226,4 +234,13 @@ class FlashController:
         return geometry.sectors_of(Region(offset=operation.offset, size=operation.length))
 
 
-__all__ = ["BLOCK_SIZE", "ENTROPY_SIZE", "FlashController", "Ring", "geometry_of"]
+__all__ = [
+    "BLOCK_SIZE",
+    "ENTROPY",
+    "ENTROPY_SIZE",
+    "FlashController",
+    "Ring",
+    "answer_block",
+    "geometry_of",
+    "operation_of_block",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import threading
 from concurrent.futures import Future
@@ -53,7 +54,10 @@ class QemuEngine:
         """Prepare, without power. `extra` is added to QEMU's command line. Raises EngineError, ElfError."""
         settings = board.engine.qemu
         if settings is None:
-            raise EngineError(f"board '{board.name}' has no [engine.qemu]: choose another engine")
+            raise EngineError(
+                f"board '{board.name}' does not run on QEMU (no [engine.qemu] in its board.toml): "
+                "sweep it on unicorn instead"
+            )
         self._board = board
         self._rom = _rom_fills(board, boot)
         program = find_qemu()
@@ -159,10 +163,23 @@ class QemuEngine:
 
     def read_memory(self, address: int, size: int) -> bytes:
         """Read physical memory while the power is on. Raises StateError, EngineError."""
-        process = self._process
-        if process is None:
-            raise StateError(f"read of memory at {address:#x}: the power is off")
-        return process.read_memory(address, size)
+        return self._running(f"read of memory at {address:#x}").read_memory(address, size)
+
+    def program_counter(self) -> int:
+        """Where the processor is, while the power is on. Raises StateError, EngineError."""
+        said = self._running("program counter").monitor("info registers")
+        found = re.search(r"R15=([0-9a-fA-F]{8})", said)
+        if found is None:
+            raise EngineError(f"QEMU's monitor: expected registers, found {said[:60]!r}")
+        return int(found[1], 16)
+
+    def read_word(self, address: int) -> int:
+        """A word as the processor reads it, system registers included. Raises StateError, EngineError."""
+        said = self._running("read of a word").monitor(f"x /1wx {address:#x}")
+        found = re.search(r": 0x([0-9a-fA-F]+)", said)
+        if found is None:
+            raise EngineError(f"QEMU's monitor: expected a word at {address:#x}, found {said[:60]!r}")
+        return int(found[1], 16)
 
     def close(self) -> None:
         """Cut the power and give everything back; later calls do nothing."""
@@ -175,6 +192,12 @@ class QemuEngine:
         self._memory.close()
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    def _running(self, what: str) -> QemuProcess:
+        process = self._process
+        if process is None:
+            raise StateError(f"{what}: the power is off")
+        return process
 
     def _wait_state_off(self, timeout: float) -> None:
         if not self.wait_state(PowerState.OFF, timeout):

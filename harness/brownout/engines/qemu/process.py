@@ -126,6 +126,10 @@ class QemuProcess:
         )
         return os.pread(self._scratch.fd, size, 0)
 
+    def monitor(self, line: str) -> str:
+        """What QEMU's own monitor says to a line. Raises EngineError."""
+        return str(self._qmp.execute("human-monitor-command", _deadline(), {"command-line": line}))
+
     def kill(self) -> None:
         """Stop at once, as a power cut does; wait() tells when it is over."""
         self._process.kill()

@@ -1,0 +1,1 @@
+"""Flash controllers of the in-process microcontroller, one module each."""

@@ -1,0 +1,1 @@
+"""Peripherals of the in-process microcontroller, one module each; registry.py names their kinds."""
