@@ -1,20 +1,25 @@
-"""What a sweep found, as values: what the JSON holds and the HTML report draws. Addresses in bytes, times in seconds
-unless said otherwise; virtual time counts halfwords of code executed.
+"""What a sweep found, as values: what the JSON holds and the HTML report draws.
+
+Addresses in bytes, times in seconds unless said otherwise; virtual time counts halfwords of code executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationInfo:
     """One flash operation of the traced clean run.
 
-    `number` counts from 1; `kind` is "program" or "erase"; `offset` and `length` in the array; `pc` of the store that
-    started it and `symbol` for it ("copy_sector+0x1c", "" when unknown); `region` by name or ""; `state` of the upgrade
-    protocol before it, or ""; `boot` numbers the power-on or reset it happened in.
+    `number` counts from 1; `kind` is "program", "erase" or "bad command"; `offset` and `length` are in the
+    array; `pc` is that of the store that started it, `symbol` its place ("copy_sector+0x1c", "" if unknown);
+    `region` by name or ""; `state` of the upgrade protocol before it, or ""; `boot` numbers the power-on or
+    reset it happened in.
     """
 
     number: int
@@ -32,10 +37,10 @@ class OperationInfo:
 class PointResult:
     """One requested cut or fault at depth 1 and what came of it.
 
-    `phase` is "before", "torn", "after", or the name of a fault; `variant` the torn style or "". `verdict` is the name
-    of the outcome ("old", "new") or of the failure ("brick", "loop", "disagree", "wrong-flash", "rule", "hook",
-    "not-fired"). `finding` is the id of the finding that it belongs to, or "". `same_as` is the replay id whose flash
-    image was the same and that ran instead, or "".
+    `phase` is "before", "torn", "after", or the name of a fault; `variant` the torn style or "" (of a reset:
+    its virtual time). `verdict` is the name of the outcome ("old", "new") or of the failure ("brick", "loop",
+    "disagree", "wrong-flash", "rule", "hook", "not-fired"). `finding` is the id of its finding, or "".
+    `same_as` is the replay id whose flash image was the same and that ran instead, or "".
     """
 
     operation: int
@@ -64,8 +69,9 @@ class DepthSummary:
 class Finding:
     """A cut or fault, or a pair of them, after which the device is not well.
 
-    `replay` reproduces it byte for byte; `shrunk` is the smallest one found that fails alike (fewest cuts, fewest torn
-    bits). `where` has a symbolised position for each cut. `trail` tells in words what happened, boot by boot.
+    `replay` reproduces it byte for byte; `shrunk` is the smallest one found that fails alike (fewest cuts,
+    fewest torn bits). `where` has a symbolised position for each cut. `trail` tells in words what happened,
+    boot by boot.
     """
 
     id: str

@@ -1,0 +1,78 @@
+"""A run again, from its replay id: the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from brownout.errors import ReplayError
+from brownout.power import parse_replay
+from brownout.sweep.live import BootReport, run_live
+from brownout.sweep.runtime import Runtime, Setup
+from brownout.sweep.unicorn_machine import unicorn_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from brownout.sweep.machine import MachineFactory
+    from brownout.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """What came of a replay. `flash` is the whole array at the end, `flash_digest` its BLAKE2b-128 in hex."""
+
+    replay: str
+    verdict: str
+    failed: bool
+    detail: str
+    place: str
+    boots: tuple[BootReport, ...]
+    flash: bytes
+    flash_digest: str
+    machine_log: tuple[str, ...]
+
+
+def replay(
+    target: Target,
+    text: str,
+    *,
+    on_boot: Callable[[int], Callable[[int], None] | None] | None = None,
+    factory: MachineFactory = unicorn_machine,
+) -> ReplayReport:
+    """Do a run of a sweep again, from the first power-on, nothing derived.
+
+    Args:
+        target: as it was swept.
+        text: the replay id.
+        on_boot: gives, for the number of each power session from 1, what is called with the address of each
+            instruction (slow), or None.
+        factory: makes the machine.
+
+    Raises:
+        ReplayError: no replay id, or one of another target or engine.
+        SweepError: the machine does not go on.
+    """
+    wanted = parse_replay(text)
+    if wanted.board != target.name:
+        raise ReplayError(f"replay id '{text}': is for target '{wanted.board}', this one is '{target.name}'")
+    if wanted.engine != "unicorn":
+        raise ReplayError(f"replay id '{text}': engine '{wanted.engine}': a sweep replays on unicorn")
+    runtime = Runtime(Setup(target=target, seed=wanted.seed, factory=factory))
+    try:
+        run = run_live(runtime, wanted.cuts, on_boot=on_boot)
+        assessment = run.assessment
+        return ReplayReport(
+            replay=str(wanted),
+            verdict=assessment.verdict,
+            failed=assessment.failed,
+            detail=assessment.detail,
+            place=runtime.places.symbol(assessment.pc) if assessment.pc else "",
+            boots=run.boots,
+            flash=run.flash,
+            flash_digest=hashlib.blake2b(run.flash, digest_size=16).hexdigest(),
+            machine_log=tuple(runtime.booter.log),
+        )
+    finally:
+        runtime.close()
