@@ -8,8 +8,17 @@ from pathlib import Path
 
 import click
 
-from brownout.board import FORMATS, Board, board_problems, export_board, list_boards, load_board
+from brownout.board import (
+    FORMATS,
+    Board,
+    FlashSettings,
+    board_problems,
+    export_board,
+    list_boards,
+    load_board,
+)
 from brownout.cli.options import json_option, platform_option
+from brownout.engines.unicorn.kinds import kind_problems
 from brownout.errors import BoardError
 from brownout.files import write_if_changed
 from brownout.settings import load_settings
@@ -56,7 +65,8 @@ def show_command(name: str, platform: Path | None, as_json: bool) -> None:
 @json_option
 def check_command(file: Path, as_json: bool) -> int:
     """Check the board file FILE; every problem is one line."""
-    problems = board_problems(load_settings(file, Board))
+    board = load_settings(file, Board)
+    problems = (*board_problems(board), *kind_problems(board))
     if as_json:
         print(json.dumps({"file": str(file), "problems": problems}, indent=2))
     elif problems:
@@ -93,9 +103,11 @@ def _describe(board: Board) -> str:
     lines = [
         f"{board.name}: {board.description}",
         f"cpu        {board.cpu.core}, {board.cpu.clock_hz / 1e6:g} MHz, {board.cpu.interrupts} interrupts",
-        f"flash      {flash.base:#010x}, {flash.size // 1024} KiB, sector {flash.sector_size}, "
+        f"flash      {flash.base:#010x}, {flash.size // 1024} KiB, {_sectors(flash)}, "
         f"write unit {flash.write_unit}, program buffer {flash.program_buffer}"
-        + (", write once" if flash.write_once else ""),
+        + (", write once" if flash.write_once else "")
+        + (f", {flash.max_programs} programs of a word" if flash.max_programs else ""),
+        f"controller {flash.controller.base or flash.controller.doorbell:#010x}  {flash.controller.kind}",
     ]
     lines += [
         f"memory     {memory.base:#010x}  {memory.size // 1024:>5} KiB  {memory.kind:<4} {name}"
@@ -113,6 +125,20 @@ def _describe(board: Board) -> str:
         f"module     {module.id}  {module.region} (staged in {module.staged_region}), kind {module.kind}"
         for module in board.modules.values()
     ]
+    lines += [
+        f"peripheral {peripheral.base:#010x}  {_interrupt(peripheral.irq)}  {peripheral.kind:<18} {name}"
+        for name, peripheral in board.peripheral.items()
+    ]
     engines = [name for name, settings in dataclasses.asdict(board.engine).items() if settings is not None]
     lines.append(f"engines    {', '.join(engines) or 'none'}")
     return "\n".join(lines)
+
+
+def _sectors(flash: FlashSettings) -> str:
+    if flash.sectors:
+        return "sectors " + " + ".join(f"{count} x {size}" for count, size in flash.sectors)
+    return f"sector {flash.sector_size}"
+
+
+def _interrupt(irq: int | None) -> str:
+    return "       " if irq is None else f"irq {irq:<3}"

@@ -13,7 +13,7 @@ import click
 
 from brownout.board import load_board
 from brownout.cli.options import json_option
-from brownout.errors import BrownoutError
+from brownout.errors import BoardError, BrownoutError
 from brownout.lab import FirmwareBuilds, Lab
 from fieldlink.errors import FieldlinkError
 from fieldlink.gateway import CheckReceived
@@ -48,7 +48,12 @@ def up_command(
       brownout board up mps2-an385
       brownout board up mps2-an385 --devices 3 --json
     """
-    load_board(name)  # a wrong name is an error before anything starts
+    # What cannot work is an error before anything starts.
+    if load_board(name).engine.qemu is None:
+        raise BoardError(
+            f"board '{name}' does not run on QEMU (no [engine.qemu] in its board.toml): "
+            "only boards that do can be brought up"
+        )
     builds = FirmwareBuilds.find() if firmware is None else FirmwareBuilds(root=firmware.absolute())
     folder = Path(tempfile.mkdtemp(prefix="brownout-board-"))
     try:

@@ -11,6 +11,8 @@ from brownout.cli.board import board_group
 from brownout.cli.board_up import up_command
 from brownout.cli.flash import flash_group
 from brownout.cli.run import run_command
+from brownout.cli.sweep import sweep_command
+from brownout.cli.target import target_group
 from brownout.cli.uplink import uplink_command
 from brownout.errors import BrownoutError
 
@@ -30,12 +32,22 @@ def cli() -> None:
       brownout board export mps2-an385 --format c-header --output build/board.h
       brownout run --boot build/boot.elf --flash build/flash.bin
       brownout flash inspect build/flash.bin
+      brownout target init --board nrf52840-dk --output target.toml
+      brownout sweep target.toml --html report.html
       brownout uplink --port /dev/ttyUSB0 --server 127.0.0.1:7000
     """
 
 
 board_group.add_command(up_command)
-for command in (bench_command, board_group, flash_group, run_command, uplink_command):
+for command in (
+    bench_command,
+    board_group,
+    flash_group,
+    run_command,
+    sweep_command,
+    target_group,
+    uplink_command,
+):
     cli.add_command(command)
 
 

@@ -85,7 +85,7 @@ def run_command(
         )
         device.console.add_sink(_show)
         try:
-            _run(device, plan.cuts, timeout)
+            _run(device, plan.power_cuts, timeout)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
         finally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from brownout.board import Board
@@ -38,7 +38,8 @@ class Outcome:
     Args:
         name: in results, such as "old" or "new".
         pc: the boot has arrived when the processor is about to execute an address in here.
-        marker: the boot has arrived when these words (address -> value) are in memory and one was just stored.
+        marker: the boot has arrived when these words (address -> value) are in memory and one was just
+            stored.
         vector_table: VTOR at arrival.
         flash: ranges of the array that must read so.
         memory: words of RAM that must read so at arrival (address -> value).
@@ -56,8 +57,8 @@ class Outcome:
 class HookContext:
     """What an invariant may look at after the last clean boot of a recovery.
 
-    `flash` is the whole array, `before` what it was before the upgrade; `log` has every flash operation of the run with
-    its cuts, `outcomes` the names of the outcomes of the clean boots, in order.
+    `flash` is the whole array, `before` what it was before the upgrade; `log` has every flash operation
+    of the run with its cuts, `outcomes` the names of the outcomes of the clean boots, in order.
     """
 
     target: Target
@@ -68,7 +69,7 @@ class HookContext:
 
 
 class Hook(Protocol):
-    """An extra invariant: raises AssertionError, or returns a message, when it is broken; None when all is well."""
+    """An extra invariant: raises AssertionError or returns a message when broken, None when it holds."""
 
     def __call__(self, context: HookContext, /) -> str | None:
         """Look, do not touch."""
@@ -88,9 +89,10 @@ class Target:
         clean_boots: boots in a row that must end in the same outcome with the same flash, at least 1.
         outcomes: ways to end well; `expected` names the one in which the run without a cut must end.
         hooks: extra invariants by name.
-        rules: flash rules whose violation is a finding ("sets-bit", "write-once", "bad-range", "bypass").
-        states: names of states of the upgrade protocol, for coverage: (name, hook over flash bytes) or empty.
+        rules: flash rules whose violation is a finding (brownout.sweep.rules has the names).
+        state_of: names the state of the upgrade protocol, for coverage; None when the file has no such hook.
         seed: default seed.
+        vector_table: where the core reads its first stack pointer and reset vector; None: as the board says.
     """
 
     path: Path
@@ -107,6 +109,7 @@ class Target:
     rules: frozenset[str]
     state_of: StateReader | None
     seed: int
+    vector_table: int | None = None
 
 
 class StateReader(Protocol):

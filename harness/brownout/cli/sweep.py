@@ -1,0 +1,255 @@
+"""`brownout sweep`: every power cut of an upgrade, on the target's own binary."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import multiprocessing
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from brownout.cli.options import platform_option
+from brownout.cli.sweep_progress import SweepProgress
+from brownout.cli.sweep_words import replay_words, summary
+from brownout.errors import BrownoutError
+from brownout.files import write_atomic
+from brownout.live import replay_live, sweep_live
+from brownout.power import Cut, parse_replay
+from brownout.report import render_html, render_json, render_suites
+from brownout.sweep.executors import cluster_executor, local_executor
+from brownout.sweep.places import Places
+from brownout.sweep.plan import ALL_TORN, FAULTS, FEW_TORN, PHASES, SweepPlan
+from brownout.sweep.replay import replay as replay_run
+from brownout.sweep.run import run_sweep
+from brownout.target import load_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from brownout.sweep.result import SweepResult
+    from brownout.target import Target
+
+EXIT_FINDINGS: Final = 1
+_ENGINES: Final = ("unicorn", "qemu", "renode")
+_NOT_YET: Final = ("renode",)
+_LIVE_POINTS: Final = 10
+
+
+def _count(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """`all` is None, or a number of at least 1. Where every cut is made live, a few are the default."""
+    del parameter
+    if text is None:
+        return _LIVE_POINTS if context.params.get("engine") == "qemu" else None
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"'{text}': expected all, or a number of at least 1")
+    return int(text)
+
+
+def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """Names with commas between, `all` or `none`; in the order in which they are known."""
+
+    def convert(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+        del context, parameter
+        if text in ("all", "none"):
+            return known if text == "all" else ()
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            if name not in known:
+                raise click.BadParameter(f"'{name}': expected all, none, or some of {','.join(known)}")
+        return tuple(name for name in known if name in names)
+
+    return convert
+
+
+@click.command("sweep")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--engine",
+    type=click.Choice(_ENGINES),
+    default="unicorn",
+    show_default=True,
+    is_eager=True,
+    help="What runs it.",
+)
+@click.option(
+    "--phases", callback=_names(PHASES), default="all", help="Where in an operation to cut (default: all)."
+)
+@click.option("--points", callback=_count, help="Operations to cut: all, or N (default: all; 10 on QEMU).")
+@click.option(
+    "--depth", type=click.IntRange(1, 2), default=1, show_default=True, help="2 cuts the recovery too."
+)
+@click.option("--depth2-points", callback=_count, help="Operations of recoveries to cut (default: all).")
+@click.option(
+    "--torn", type=click.Choice(["default", "all"]), default="default", help="Ways to tear: 3, or all."
+)
+@click.option(
+    "--faults", callback=_names(FAULTS), default="none", help="Faults besides cuts: all, or a list."
+)
+@click.option("--seed", type=int, help="Where everything random comes from (default: the target file's).")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes (default: one for each core).")
+@click.option("--cluster", help="Address of a Dask scheduler whose workers do the work.")
+@click.option(
+    "--live", type=click.IntRange(min=0), default=6, show_default=True, help="Cuts to do again from power-on."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for the whole result.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="File for the report.")
+@click.option("--emit-robot", type=click.Path(path_type=Path), help="Folder for a Robot test of each group.")
+@click.option("--replay", help="Do one cut again, by its replay id, and tell what happens.")
+@click.option("--trace", is_flag=True, help="With --replay: every instruction of the recovery.")
+@platform_option
+def sweep_command(
+    file: Path,
+    engine: str,
+    phases: tuple[str, ...],
+    points: int | None,
+    depth: int,
+    depth2_points: int | None,
+    torn: str,
+    faults: tuple[str, ...],
+    seed: int | None,
+    jobs: int | None,
+    cluster: str | None,
+    live: int,
+    json_file: Path | None,
+    html_file: Path | None,
+    emit_robot: Path | None,
+    replay: str | None,
+    trace: bool,
+    platform: Path | None,
+) -> int:
+    """Cut the power at every flash operation of the target FILE, recover, and say which cuts brick it.
+
+    Exit code: 0 clean, 1 findings, 2 error.
+
+    \b
+    Examples:
+      brownout sweep target.toml --points 100
+      brownout sweep target.toml --html report.html --json sweep.json
+      brownout sweep target.toml --depth 2 --depth2-points 500
+      brownout sweep target.toml --phases none --faults dropped,reset
+      brownout sweep target.toml --replay swap:unicorn:1:op=117/torn/random --trace
+    """
+    if engine in _NOT_YET:
+        raise BrownoutError(f"--engine {engine}: sweeps on it are not built in yet; use unicorn or qemu")
+    if trace and replay is None:
+        raise BrownoutError("--trace: goes with --replay ID only")
+    target = load_target(file, platform)
+    if replay is not None:
+        return _replay(target, replay, trace=trace)
+    for output in (json_file, html_file):
+        if output is not None:
+            _make_folder(output)
+    plan = SweepPlan(
+        seed=seed,
+        engine=engine,
+        phases=phases,
+        torn=FEW_TORN if torn == "default" else ALL_TORN,
+        points=points,
+        depth=depth,
+        pairs=depth2_points,
+        faults=faults,
+        live=live,
+    )
+    result = _run(target, plan, jobs, cluster)
+    _write(result, file, json_file, html_file, emit_robot)
+    print(summary(result, str(file)))
+    different = sum(len(check.different) for check in result.live)
+    if different:
+        raise BrownoutError(
+            f"{different} live cut(s) left another flash than was derived: the verdicts above may be wrong; "
+            "this is a bug of brownout: please report it"
+        )
+    return EXIT_FINDINGS if result.findings else 0
+
+
+def _run(target: Target, plan: SweepPlan, jobs: int | None, cluster: str | None) -> SweepResult:
+    with SweepProgress() as progress:
+        if plan.engine == "qemu":
+            return sweep_live(target, plan, progress=progress)
+        workers = (
+            local_executor(jobs or os.cpu_count() or 1) if cluster is None else cluster_executor(cluster)
+        )
+        with workers as executor:
+            try:
+                return run_sweep(target, plan, executor, progress)
+            except KeyboardInterrupt:
+                # A worker may have minutes of a device that never comes up before it.
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
+
+
+def _replay(target: Target, replay: str, *, trace: bool) -> int:
+    """Tell what happens; with `trace`, the instructions of the recovery first."""
+    wanted = parse_replay(replay)
+    if wanted.engine == "qemu":
+        return _replay_live(target, replay, trace=trace)
+    recovery = 1 + sum(isinstance(event, Cut) for event in wanted.cuts)
+    tracer = _Tracer(target, recovery) if trace else None
+    report = replay_run(target, replay, on_boot=None if tracer is None else tracer.of_boot)
+    print(replay_words(report))
+    return EXIT_FINDINGS if report.failed else 0
+
+
+def _replay_live(target: Target, replay: str, *, trace: bool) -> int:
+    if trace:
+        raise BrownoutError("--trace: QEMU cannot; replay the same cut on unicorn")
+    verdict, story = replay_live(target, replay)
+    print("\n".join([f"replay {replay}", *story]))
+    print(f"verdict {verdict.name}{f': {verdict.detail}' if verdict.detail else ''}")
+    return EXIT_FINDINGS if verdict.failed else 0
+
+
+class _Tracer:
+    """Prints the instructions of one power session: number of the boot, address, symbol."""
+
+    def __init__(self, target: Target, session: int) -> None:
+        self._session = session
+        self._places = Places(target)
+        self._known: dict[int, str] = {}
+
+    def of_boot(self, session: int) -> Callable[[int], None] | None:
+        """What is called with each instruction of a boot."""
+        return self._print if session == self._session else None
+
+    def _print(self, address: int) -> None:
+        line = self._known.get(address)
+        if line is None:
+            line = f"boot {self._session}  {address:#010x}  {self._places.symbol(address)}\n"
+            self._known[address] = line
+        sys.stdout.write(line)
+
+
+def _make_folder(output: Path) -> None:
+    """Before anything runs: a wrong path must not cost a sweep."""
+    if output.is_dir():
+        raise BrownoutError(f"{output}: is a folder, expected a file name")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrownoutError(f"{output.parent}: cannot be made ({error.strerror})") from error
+
+
+def _write(
+    result: SweepResult, file: Path, json_file: Path | None, html_file: Path | None, robot: Path | None
+) -> None:
+    if json_file is not None:
+        write_atomic(json_file, render_json(result).encode())
+    if html_file is not None:
+        version = importlib.metadata.version("brownout")
+        command = shlex.join(["brownout", *sys.argv[1:]])
+        page = render_html(result, target_file=str(file), command=command, tool=f"brownout {version}")
+        write_atomic(html_file, page.encode())
+    if robot is None:
+        return
+    suites = render_suites(result, target_file=file, folder=robot)
+    if suites:
+        _make_folder(robot / "any")
+    for name, text in suites.items():
+        write_atomic(robot / name, text.encode())

@@ -1,0 +1,199 @@
+"""A target on QEMU: power sessions with and without a cut, and how each of them ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from brownout.device import Device
+from brownout.engines.base import PowerState
+from brownout.engines.qemu import QemuEngine
+from brownout.errors import CutNotFired, EngineError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from brownout.flash import FlashModel, Snapshot
+    from brownout.power import Cut
+    from brownout.target import Outcome, Target
+
+_VTOR: Final = 0xE000_ED08
+_WORD: Final = 4
+_POLL_S: Final = 0.002
+_SLOWEST_HZ: Final = 5_000_000
+"""QEMU runs twenty times more halfwords a second than this; a busy machine does not."""
+_LEAST_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A power session. `cut` is None for one that was left alone; `outcome` is "" when there was none.
+
+    `wrong` says what an arrival lacked, or why there was none; `flash` is the array when the power was off;
+    `operations` counts those of this session.
+    """
+
+    cut: Cut | None
+    outcome: str
+    wrong: str
+    flash: bytes
+    operations: int
+
+    @property
+    def digest(self) -> str:
+        """BLAKE2b-128 of the array, in hex."""
+        return hashlib.blake2b(self.flash, digest_size=16).hexdigest()
+
+
+class LiveTarget:
+    """Use it as a context manager. `seed` decides what torn operations leave, as in a sweep.
+
+    Raises EngineError when QEMU cannot run the target.
+    """
+
+    def __init__(self, target: Target, *, seed: int) -> None:
+        board = target.board
+        if board.engine.qemu is None:
+            raise EngineError(f"board '{board.name}': QEMU does not run it: use --engine unicorn")
+        if target.elf is None:
+            raise EngineError(f"{target.path}: elf: missing; QEMU starts a board with an ELF file only")
+        flash = board.flash
+        roms = {(segment.address, segment.data) for segment in target.elf.segments}
+        for item in target.placed:
+            inside = flash.base <= item.address and item.address + len(item.data) <= flash.end
+            if not inside and (item.address, item.data) not in roms:
+                raise EngineError(f"{target.path}: {item.source}: on QEMU the ROM holds the ELF file only")
+        self.target: Final = target
+        self.deadline_s: Final = _LEAST_S + target.boot_budget / _SLOWEST_HZ
+        self._device = Device(board, target.elf.path, engine="qemu", seed=seed)
+        for item in target.placed:
+            if flash.base <= item.address < flash.end:
+                self._device.load(item.data, item.address - flash.base)
+        self._start = self._device.snapshot()
+        self.before: Final = bytes(self.model.shadow)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._device.close()
+
+    @property
+    def model(self) -> FlashModel:
+        """The flash, its log and what rules were broken since the last run() began."""
+        return self._device.flash.model
+
+    @property
+    def start(self) -> Snapshot:
+        """The flash before the first power-on."""
+        return self._start
+
+    def run(self, cuts: Sequence[Cut] = (), *, clean_boots: int | None = None) -> tuple[Session, ...]:
+        """From the first power-on: a session for each cut, one to recover, and the clean boots.
+
+        A session that does not arrive is the last one. Raises CutNotFired, EngineError.
+        """
+        self._device.restore(self._start)
+        sessions = [self._cut(cut) for cut in cuts]
+        boots = 1 + (self.target.clean_boots if clean_boots is None else clean_boots)
+        for _ in range(boots):
+            sessions.append(self._boot())
+            if not sessions[-1].outcome:
+                break
+        return tuple(sessions)
+
+    def _cut(self, cut: Cut) -> Session:
+        device = self._device
+        armed = device.arm_cut(cut)
+        device.power_on()
+        try:
+            device.wait_for_cut(self.deadline_s)
+        except CutNotFired:
+            device.disarm_cut()
+            raise
+        finally:
+            device.cut_power()
+        fired = armed.fired
+        return Session(
+            cut=cut,
+            outcome="",
+            wrong="",
+            flash=bytes(self.model.shadow),
+            operations=0 if fired is None else fired.ordinal,
+        )
+
+    def _boot(self) -> Session:
+        device = self._device
+        device.power_on()
+        outcome, wrong = self._arrival()
+        device.cut_power()
+        return Session(
+            cut=None,
+            outcome=outcome,
+            wrong=wrong,
+            flash=bytes(self.model.shadow),
+            operations=self.model.ordinal,
+        )
+
+    def _arrival(self) -> tuple[str, str]:
+        """(name of the outcome, "") or ("", what is wrong)."""
+        engine = self._engine
+        deadline, last = time.monotonic() + self.deadline_s, 0
+        while time.monotonic() < deadline:
+            if engine.state is PowerState.OFF:
+                engine.raise_for_failure()
+                return "", "the power went off by itself"
+            # A reset replaces the process: for a moment there is none to ask.
+            with contextlib.suppress(StateError, EngineError):
+                last = engine.program_counter()
+                arrived = [outcome for outcome in self.target.outcomes if self._is_there(outcome, last)]
+                if arrived:
+                    return self._judge(arrived)
+            time.sleep(_POLL_S)
+        return "", f"it has not arrived after {self.deadline_s:.0f} s, at {last:#x}"
+
+    @property
+    def _engine(self) -> QemuEngine:
+        engine = self._device.engine
+        if not isinstance(engine, QemuEngine):
+            raise EngineError(f"engine '{engine.name}': expected qemu")
+        return engine
+
+    def _is_there(self, outcome: Outcome, pc: int) -> bool:
+        if outcome.pc is not None and outcome.pc.start <= pc < outcome.pc.end:
+            return True
+        return bool(outcome.marker) and all(
+            self._word(address) == value for address, value in outcome.marker.items()
+        )
+
+    def _word(self, address: int) -> int:
+        return int.from_bytes(self._device.read_memory(address, _WORD), "little")
+
+    def _judge(self, arrived: Sequence[Outcome]) -> tuple[str, str]:
+        wrong = [self._lacks(outcome) for outcome in arrived]
+        for outcome, lack in zip(arrived, wrong, strict=True):
+            if not lack:
+                return outcome.name, ""
+        lacks = "; ".join(f"not {outcome.name}: {lack}" for outcome, lack in zip(arrived, wrong, strict=True))
+        return "", f"it arrived, but {lacks}"
+
+    def _lacks(self, outcome: Outcome) -> str:
+        if outcome.vector_table is not None:
+            vtor = self._engine.read_word(_VTOR)
+            if vtor != outcome.vector_table:
+                return f"VTOR is {vtor:#x}"
+        for address, value in outcome.memory.items():
+            found = self._word(address)
+            if found != value:
+                return f"{found:#x} at {address:#x}, expected {value:#x}"
+        for item in outcome.flash:
+            offset = item.address - self.target.board.flash.base
+            if bytes(self.model.shadow[offset : offset + len(item.data)]) != item.data:
+                return f"flash at {item.address:#x} does not read as {item.source}"
+        return ""

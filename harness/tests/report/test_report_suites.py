@@ -1,0 +1,48 @@
+"""Findings as Robot suites: Robot reads them, and takes every text as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robot import api
+
+from brownout.report import render_suites
+
+if TYPE_CHECKING:
+    from conftest import ResultFactory
+
+
+def test_each_group_becomes_a_suite_that_robot_reads(make_result: ResultFactory, tmp_path: Path) -> None:
+    result = make_result(findings=30)
+    folder, target = tmp_path / "a" / "suites", tmp_path / "boards" / "target.toml"
+    suites = render_suites(result, target_file=target, folder=folder)
+    assert len(suites) == len(result.groups)
+    folder.mkdir(parents=True)
+    for name, text in suites.items():
+        (folder / name).write_text(text)
+    built = api.TestSuiteBuilder().build(folder)
+    assert built.test_count == len(result.groups)
+    by_id = {finding.id: finding for finding in result.findings}
+    wanted = [by_id[group.example].shrunk for group in result.groups]
+    for suite in built.suites:
+        assert [library.name for library in suite.resource.imports] == ["brownout.robot.SweepLibrary"]
+        assert Path(suite.resource.variables[0].value[0]).resolve() == target.resolve()
+        (step,) = suite.tests[0].body
+        assert step.name == "Replay Should Recover"
+        assert step.args[0] == "${TARGET}"
+        wanted.remove(step.args[1])
+    assert wanted == []
+
+
+def test_groups_of_one_title_get_files_of_their_own(make_result: ResultFactory, tmp_path: Path) -> None:
+    result = make_result(findings=30)
+    groups = [replace(group, title="Same ${title}  # twice") for group in result.groups]
+    suites = render_suites(replace(result, groups=groups), target_file=tmp_path / "t.toml", folder=tmp_path)
+    assert len(suites) == len(groups)
+    assert all("\nSame \\${title} # twice\n" in text for text in suites.values())
+
+
+def test_no_findings_no_suites(make_result: ResultFactory, tmp_path: Path) -> None:
+    assert render_suites(make_result(), target_file=tmp_path / "t.toml", folder=tmp_path) == {}
