@@ -15,7 +15,7 @@ ROBOT_ARGS ?=
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup run test lint format firmware bench mutants clean
+.PHONY: help setup run test lint format firmware sweep bench mutants clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +26,12 @@ $(VENV)/.installed: ci/setup.sh ci/constraints.txt pyproject.toml
 	@VENV=$(VENV) ci/setup.sh
 	@touch $@
 
-firmware: setup ## build the reference firmware in both versions, and a rogue app
+firmware: setup ## build the reference firmware in both versions, a rogue app, and the nRF52840 example
 	@for version in $(VERSIONS); do \
 	    $(MAKE) --no-print-directory -j$(WORKERS) -C firmware VERSION=$$version OUT=$(BUILD)/firmware/$$version; done
 	@$(MAKE) --no-print-directory -j$(WORKERS) -C firmware app APP_DIR=tests/rogue_app VERSION=6.6.6 \
 	    OUT=$(BUILD)/firmware/rogue
+	@$(MAKE) --no-print-directory -j$(WORKERS) -C examples/nrf52840-swap OUT=$(BUILD)/examples/nrf52840-swap
 
 run: firmware ## run the Robot suites; the report is build/report/report.html
 	@ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS)
@@ -43,13 +44,21 @@ lint: setup ## run every linter and type checker
 
 format: setup ## format Python, C and Robot sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
-	@git ls-files 'firmware/*.c' 'firmware/*.h' | xargs $(BIN)/clang-format -i
+	@git ls-files 'firmware/*.[ch]' 'examples/*.[ch]' | xargs $(BIN)/clang-format -i
+
+sweep: firmware ## cut the reference upgrade everywhere, its recoveries too, then the nRF52840 example: build/sweep
+	@mkdir -p $(BUILD)/sweep
+	@$(BIN)/brownout sweep examples/reference/target.toml --depth 2 --jobs $(WORKERS) \
+	    --json $(BUILD)/sweep/reference.json --html $(BUILD)/sweep/reference.html
+	@$(BIN)/brownout sweep examples/nrf52840-swap/target.toml --jobs $(WORKERS) \
+	    --json $(BUILD)/sweep/nrf52840-swap.json --html $(BUILD)/sweep/nrf52840-swap.html
 
 bench: firmware ## measure; prints a table and writes build/bench/bench.json
 	@$(BIN)/brownout bench --output $(BUILD)/bench/bench.json
 
-mutants: setup ## build each firmware mutant and check that the suites catch it
+mutants: setup ## build each mutant and check that the suites, or the sweep, catch it
 	@$(BIN)/python robot/tests/mutants.py --workers $(WORKERS)
+	@$(BIN)/python examples/sweep_mutants.py --workers $(WORKERS)
 
 clean: ## remove what was built (not the environment)
 	@rm -rf $(BUILD)

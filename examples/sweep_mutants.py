@@ -1,0 +1,273 @@
+"""Sweeps firmware with defects: every one must be found, and the report says by which cut.
+
+Each patch file in a `mutants` folder takes one protection away. The runner applies it to a copy of the
+sources, builds, and sweeps the build. Above the diff a patch says:
+
+    Removes: what the firmware does without the patch, in words
+    Sweep: cuts (every cut), unstable (every kind of torn bits), pairs (cuts of recoveries, too), or faults
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from brownout.errors import BrownoutError
+from brownout.sweep.plan import ALL_TORN, SweepPlan
+from brownout.sweep.run import run_sweep
+from brownout.target import load_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from brownout.sweep.result import SweepResult
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+EXAMPLE: Final = Path("examples") / "nrf52840-swap"
+MUTANTS: Final = ROOT / EXAMPLE / "mutants"
+OUTPUT: Final = ROOT / "build" / "sweep-mutants"
+BASELINE: Final = "baseline"
+SMALL_IMAGE: Final = 2048
+"""Half a page: every kind of step, and some 1,700 operations instead of 12,000."""
+_BUILD_TIMEOUT_S: Final = 120
+_APPLY_TIMEOUT_S: Final = 30
+_SWEEP_TIMEOUT_S: Final = 900.0
+_FIELD: Final = re.compile(r"(Removes|Sweep): *(.+)")
+_TARGET: Final = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
+_COPIED: Final = ("examples", "firmware/lib", "firmware/tools")
+
+PLANS: Final = {
+    "cuts": SweepPlan(live=0, shrink=False, deadline_s=_SWEEP_TIMEOUT_S),
+    "unstable": SweepPlan(live=0, shrink=False, torn=ALL_TORN, deadline_s=_SWEEP_TIMEOUT_S),
+    "pairs": SweepPlan(live=0, shrink=False, torn=ALL_TORN, depth=2, pairs=1500, deadline_s=_SWEEP_TIMEOUT_S),
+    "faults": SweepPlan(live=0, shrink=False, phases=(), faults=("dropped",), deadline_s=_SWEEP_TIMEOUT_S),
+}
+
+
+class MutantError(Exception):
+    """A mutant that says nothing: a bad patch, a failed build, a sweep that could not run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One patch file: what it takes away, how it is swept, and the files that it changes."""
+
+    path: Path
+    removes: str
+    sweep: str
+    targets: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its ending."""
+        return self.path.stem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a mutant: `verdict` is killed, survived or error; `cut` is the finding to look at."""
+
+    name: str
+    removes: str
+    sweep: str
+    verdict: str
+    seconds: float
+    points: int = 0
+    failed: int = 0
+    cut: str = ""
+    detail: str = ""
+
+
+def read_mutant(path: Path) -> Mutant:
+    """Read a patch file. Raises MutantError when its header lacks something."""
+    text = path.read_text(encoding="utf-8")
+    header, separator, _ = text.partition("\n--- a/")
+    fields: dict[str, str] = {}
+    key = ""
+    for line in header.splitlines():
+        match = _FIELD.fullmatch(line)
+        if match is not None and match[1] not in fields:
+            key = match[1]
+            fields[key] = match[2]
+        elif line.startswith(" ") and key:
+            fields[key] += f" {line.strip()}"
+        elif line.strip():
+            raise MutantError(
+                f"{path.name}: line '{line}' before the diff: expected Removes and Sweep, once each"
+            )
+    targets = tuple(_TARGET.findall(text))
+    if not separator or not targets or set(fields) != {"Removes", "Sweep"}:
+        raise MutantError(
+            f"{path.name}: expected Removes, Sweep and a diff, found {', '.join(fields) or 'none'}"
+        )
+    if fields["Sweep"] not in PLANS:
+        raise MutantError(f"{path.name}: Sweep: '{fields['Sweep']}': expected one of {', '.join(PLANS)}")
+    return Mutant(path=path, removes=fields["Removes"], sweep=fields["Sweep"], targets=targets)
+
+
+def read_all(folder: Path = MUTANTS) -> tuple[Mutant, ...]:
+    """All mutants, by name. Raises MutantError."""
+    return tuple(read_mutant(path) for path in sorted(folder.glob("*.patch")))
+
+
+def apply(mutant: Mutant, tree: Path) -> None:
+    """Change the files in `tree`, a copy of the sources. Raises MutantError."""
+    # Git must not see the repository around `tree`: it would skip files outside its present folder.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment["GIT_CEILING_DIRECTORIES"] = str(tree.resolve().parent)
+    command = ["git", "apply", "--whitespace=nowarn", str(mutant.path.resolve())]
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_APPLY_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise MutantError(
+            f"{mutant.path.name}: does not apply ({reason}): make it anew, docs/mutants.md says how"
+        )
+
+
+def build(mutant: Mutant | None, folder: Path) -> Path:
+    """Build the example, mutated or as it is, in `folder`; return its target file. Raises MutantError."""
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    for part in _COPIED:
+        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant is not None:
+        apply(mutant, tree)
+    environment = {
+        key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    }
+    command = ["make", "--no-print-directory", "-C", str(tree / EXAMPLE), f"SIZE={SMALL_IMAGE}"]
+    command += [
+        f"BIN={Path(sys.executable).absolute().parent}",
+        f"THIRD_PARTY={ROOT / 'build' / 'third_party'}",
+    ]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
+    )
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        raise MutantError(f"the build failed: {lines[0] if lines else f'exit code {done.returncode}'}")
+    return tree / EXAMPLE / "target.toml"
+
+
+def sweep(mutant: Mutant | None, kind: str, folder: Path) -> Verdict:
+    """Build and sweep one; `mutant` None is the firmware as it is."""
+    started = time.monotonic()
+    name = BASELINE if mutant is None else mutant.name
+    verdict, detail, cut, points, failed = "error", "", "", 0, 0
+    try:
+        target = load_target(build(mutant, folder / f"{name}-{kind}"))
+        result = run_sweep(target, PLANS[kind])
+        points = sum(depth.requested for depth in result.depths)
+        failed = sum(depth.failed for depth in result.depths)
+        verdict, cut, detail = _judge(result)
+        shutil.rmtree(folder / f"{name}-{kind}", ignore_errors=True)
+    except (MutantError, BrownoutError, OSError, subprocess.SubprocessError) as error:
+        detail = str(error)
+    return Verdict(
+        name=name,
+        removes="nothing: the firmware as it is" if mutant is None else mutant.removes,
+        sweep=kind,
+        verdict=verdict,
+        seconds=round(time.monotonic() - started, 1),
+        points=points,
+        failed=failed,
+        cut=cut,
+        detail=detail,
+    )
+
+
+def _judge(result: SweepResult) -> tuple[str, str, str]:
+    if not result.findings:
+        return "survived", "", ""
+    examples = {group.example for group in result.groups}
+    finding = next((found for found in result.findings if found.id in examples), result.findings[0])
+    where = f" at {finding.where[0]}" if finding.where else ""
+    return "killed", finding.replay, f"{finding.verdict}{where}: {finding.detail}"
+
+
+def run_all(mutants: Sequence[Mutant], folder: Path, workers: int) -> list[Verdict]:
+    """Sweep the firmware as it is with each plan that is used, and every mutant; tell the progress."""
+    kinds = sorted({mutant.sweep for mutant in mutants})
+    verdicts = []
+    with ProcessPoolExecutor(workers) as pool:
+        waiting = [pool.submit(sweep, None, kind, folder) for kind in kinds]
+        waiting += [pool.submit(sweep, mutant, mutant.sweep, folder) for mutant in mutants]
+        for number, future in enumerate(as_completed(waiting), 1):
+            verdict = future.result()
+            verdicts.append(verdict)
+            click.echo(f"sweep-mutants: [{number}/{len(waiting)}] {line(verdict)}")
+    return sorted(verdicts, key=lambda verdict: (verdict.name != BASELINE, verdict.name, verdict.sweep))
+
+
+def line(verdict: Verdict) -> str:
+    """One verdict in words."""
+    said = f"{verdict.name} ({verdict.sweep}): {verdict.verdict} in {verdict.seconds:g} s"
+    if verdict.verdict == "killed":
+        said += f" by {verdict.failed} of {verdict.points}, such as {verdict.cut}"
+    return f"{said}: {verdict.detail}" if verdict.detail else said
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """0: all mutants killed, nothing found in the firmware as it is; 1: not so; 2: an error."""
+    found = list(verdicts)
+    if any(verdict.verdict == "error" for verdict in found):
+        return 2
+    return int(any((verdict.name == BASELINE) == (verdict.verdict == "killed") for verdict in found))
+
+
+@click.command(help=__doc__)
+@click.option("--list", "list_only", is_flag=True, help="Name the mutants and run nothing.")
+@click.option("--only", metavar="NAME", multiple=True, help="Try only this one; may be given several times.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Sweeps at a time.")
+@click.option(
+    "--output",
+    default=OUTPUT,
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Folder to build and report in.",
+)
+def main(list_only: bool, only: tuple[str, ...], workers: int, output: Path) -> None:
+    """Run the command line."""
+    try:
+        mutants = [mutant for mutant in read_all() if not only or mutant.name in only]
+    except MutantError as error:
+        click.echo(f"sweep-mutants: {error}", err=True)
+        sys.exit(2)
+    if len(mutants) < len(set(only)):
+        click.echo("sweep-mutants: no such mutant; --list names them", err=True)
+        sys.exit(2)
+    if list_only:
+        for mutant in mutants:
+            click.echo(f"{mutant.name:32} {mutant.sweep:9} {mutant.removes}")
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    verdicts = run_all(mutants, output, workers)
+    report = output / "sweep-mutants.json"
+    report.write_text(
+        json.dumps([asdict(verdict) for verdict in verdicts], indent=2) + "\n", encoding="utf-8"
+    )
+    killed = sum(verdict.verdict == "killed" for verdict in verdicts if verdict.name != BASELINE)
+    click.echo(f"sweep-mutants: {killed} of {len(mutants)} killed; {report}")
+    sys.exit(exit_code(verdicts))
+
+
+if __name__ == "__main__":
+    main()
