@@ -9,9 +9,10 @@
 
 #define AGENT_VERSION  1u
 #define REGISTERS_SIZE (4u * DEBUG_REGISTER_COUNT)
-#define STACK_WINDOW   256u
-#define CODE_WINDOW    64u
-#define CODE_BEFORE    16u
+#define STACK_WINDOW   128u
+#define STACK_LINE     64u /* GDB reads the stack in lines of this size, from below sp on */
+#define CODE_WINDOW    32u
+#define CODE_BEFORE    8u
 #define OUTPUT_MAX     512u
 #define REQUEST_LAST   12u /* number of `detach` */
 #define NOTICE_UPGRADE 1u
@@ -120,6 +121,7 @@ static void stop_encode(struct debug_agent *agent, struct debug_session *session
     uint32_t stack_length = 0;
     uint32_t code_length = 0;
     uint32_t code_address = 0;
+    uint32_t stack_address = 0;
 
     if (session_may(session, DEBUG_PERMISSION_READ)) {
         registers_read(agent, registers);
@@ -127,7 +129,11 @@ static void stop_encode(struct debug_agent *agent, struct debug_session *session
         if (code_address - agent->run.target->code_base >= agent->run.target->code_size) {
             code_address = registers[DEBUG_PC];
         }
-        stack_length = window_read(agent, registers[DEBUG_SP], STACK_WINDOW, stack);
+        stack_address = registers[DEBUG_SP] & ~(STACK_LINE - 1u);
+        if (stack_address - agent->run.target->data_base >= agent->run.target->data_size) {
+            stack_address = registers[DEBUG_SP];
+        }
+        stack_length = window_read(agent, stack_address, STACK_WINDOW, stack);
         code_length = window_read(agent, code_address, CODE_WINDOW, code);
     }
     registers_store(agent->scratch, registers);
@@ -135,7 +141,7 @@ static void stop_encode(struct debug_agent *agent, struct debug_session *session
         .stop_reason = (uint32_t)agent->run.reason,
         .stop_address = agent->run.address,
         .stop_registers = string_of(agent->scratch, REGISTERS_SIZE),
-        .stop_stack_address = registers[DEBUG_SP],
+        .stop_stack_address = stack_address,
         .stop_stack_bytes = string_of(stack, stack_length),
         .stop_code_address = code_address,
         .stop_code_bytes = string_of(code, code_length),
@@ -366,6 +372,7 @@ static enum reply_status request_execute(struct debug_agent *agent, const struct
         return memory_read(agent, &request->debug_request_read_memory_m, length);
     case debug_request_write_memory_m_c:
         write = &request->debug_request_write_memory_m;
+        debug_run_exclusive_forget(&agent->run);
         return reply_status_of(debug_points_write(
             &agent->run.points, write->write_memory_write_address, write->write_memory_write_bytes.value,
             (uint32_t)write->write_memory_write_bytes.len, agent->scratch));

@@ -34,7 +34,7 @@ enum debug_stop_reason {
 };
 
 #define DEBUG_REGISTER_COUNT 17u /* r0-r12, sp, lr, pc, xpsr */
-#define DEBUG_SESSIONS       2u  /* one that controls, one that only reads */
+#define DEBUG_SESSIONS       2u  /* the last one is not for tokens that only read */
 #define DEBUG_MESSAGE_MAX    960u
 
 /* What the agent needs of the machine. Addresses are the app's. */

@@ -267,6 +267,29 @@ bool debug_instruction_access(const struct debug_instruction *i, const uint32_t 
     return (i->first & 0xFE00u) == 0xF800u && access_single_32(i, r, access);
 }
 
+/* ---- exclusive accesses */
+
+enum debug_exclusive debug_instruction_exclusive(const struct debug_instruction *i, uint32_t *value,
+                                                 uint32_t *result)
+{
+    bool is_word = (i->first & 0xFFE0u) == 0xE840u;
+    bool is_part = (i->first & 0xFFE0u) == 0xE8C0u && ((i->second >> 4) & 0xEu) == 4u; /* byte, halfword */
+
+    *value = i->second >> 12;
+    *result = is_word ? (i->second >> 8) & 0xFu : i->second & 0xFu;
+    if (!i->is_executed) {
+        return DEBUG_EXCLUSIVE_NONE;
+    }
+    if ((i->size == 2 && (i->first & 0xFF00u) == 0xDF00u) ||
+        (i->first == 0xF3BFu && (i->second & 0xFFF0u) == 0x8F20u)) {
+        return DEBUG_EXCLUSIVE_END;
+    }
+    if (!is_word && !is_part) {
+        return DEBUG_EXCLUSIVE_NONE;
+    }
+    return bit(i->first, 4) != 0 ? DEBUG_EXCLUSIVE_LOAD : DEBUG_EXCLUSIVE_STORE;
+}
+
 /* ---- control flow */
 
 static uint32_t next_16(const struct debug_instruction *i, const uint32_t r[])

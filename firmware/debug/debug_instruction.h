@@ -46,6 +46,20 @@ MUST_USE status_t debug_instruction_fetch(const struct debug_memory *memory,
 /* True for BKPT. */
 bool debug_instruction_is_breakpoint(const struct debug_instruction *instruction);
 
+/* Exclusive accesses: an exception between the load and the store makes the store fail, and each step is one.
+ */
+enum debug_exclusive {
+    DEBUG_EXCLUSIVE_NONE = 0,
+    DEBUG_EXCLUSIVE_LOAD,  /* LDREX, LDREXB, LDREXH */
+    DEBUG_EXCLUSIVE_STORE, /* STREX, STREXB, STREXH */
+    DEBUG_EXCLUSIVE_END,   /* CLREX and SVC: a store that follows fails */
+};
+
+/* What the instruction does to the core's exclusive monitor; of a store also the registers: the stored value
+ * and the result. */
+enum debug_exclusive debug_instruction_exclusive(const struct debug_instruction *instruction, uint32_t *value,
+                                                 uint32_t *result);
+
 /* False when the instruction accesses no memory, is skipped or undefined. */
 bool debug_instruction_access(const struct debug_instruction *instruction,
                               const uint32_t registers[DEBUG_REGISTER_COUNT], struct debug_access *access);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bytes.h"
+
 void debug_run_init(struct debug_run *run, const struct debug_target *target)
 {
     memset(run, 0, sizeof(*run));
@@ -40,8 +42,22 @@ static bool stop_at_watch(struct debug_run *run, const struct debug_watch *watch
     return stop(run, reason, watch->address);
 }
 
+void debug_run_exclusive_forget(struct debug_run *run)
+{
+    run->exclusive.length = 0;
+}
+
+/* To be called before a free app is looked at again: what was stepped before has no meaning any more. */
+static void free_run_end(struct debug_run *run)
+{
+    if (run->state == DEBUG_RUN_FREE) {
+        debug_run_exclusive_forget(run);
+    }
+}
+
 void debug_run_halt(struct debug_run *run)
 {
+    free_run_end(run);
     (void)stop(run, DEBUG_STOP_HALTED, 0);
 }
 
@@ -105,6 +121,45 @@ static bool instruction_imitate(struct debug_run *run, struct prospect *prospect
     return true;
 }
 
+/* The trap that ends a step clears the core's exclusive monitor, so a STREX whose LDREX was stepped would
+ * always fail, and the app would try again for ever. Nothing else has run since: the store succeeds, and is
+ * done here. Where the app may not write it is left to the core, which faults. */
+static bool exclusive_imitate(struct debug_run *run, struct prospect *prospect)
+{
+    const struct debug_target *target = run->target;
+    const struct debug_access loaded = run->exclusive;
+    const struct debug_access *access = &prospect->access;
+    uint32_t *registers = prospect->registers;
+    uint32_t value = 0;
+    uint32_t result = 0;
+    uint8_t bytes[4];
+    uint8_t scratch[4];
+    enum debug_exclusive kind = prospect->is_readable
+                                    ? debug_instruction_exclusive(&prospect->instruction, &value, &result)
+                                    : DEBUG_EXCLUSIVE_NONE;
+
+    if (kind == DEBUG_EXCLUSIVE_NONE) {
+        return false;
+    }
+    debug_run_exclusive_forget(run);
+    if (kind == DEBUG_EXCLUSIVE_LOAD && access->address % access->length == 0) {
+        run->exclusive = *access;
+    }
+    if (kind != DEBUG_EXCLUSIVE_STORE || loaded.length == 0 || loaded.length != access->length ||
+        loaded.address != access->address || access->address - target->data_base >= target->data_size) {
+        return false;
+    }
+    bytes_store_le32(bytes, registers[value]);
+    if (debug_points_write(&run->points, access->address, bytes, access->length, scratch) != STATUS_OK) {
+        return false;
+    }
+    registers[result] = 0;
+    registers[DEBUG_PC] += prospect->instruction.size;
+    registers[DEBUG_XPSR] = debug_instruction_it_advance(registers[DEBUG_XPSR]);
+    (void)target->registers_set(target->context, registers);
+    return true;
+}
+
 /* Lets the app execute the one instruction at pc, without the breakpoints in it and without watch areas. True
  * when that is done already. Where the end of the instruction cannot be known or patched it will fault, and
  * that ends the step. */
@@ -115,6 +170,9 @@ static bool one_start(struct debug_run *run, struct prospect *prospect, enum deb
                                                                     prospect->registers, &next) == STATUS_OK;
 
     run->watch_is_told = false;
+    if (exclusive_imitate(run, prospect)) {
+        return true;
+    }
     if (has_next && instruction_imitate(run, prospect, next)) {
         return true;
     }
@@ -133,21 +191,26 @@ static bool go_on(struct debug_run *run)
     struct prospect prospect;
     const struct debug_watch *watch;
     uint32_t pc;
+    uint32_t before;
 
-    prospect_take(run, &prospect);
-    pc = prospect.registers[DEBUG_PC];
-    if (debug_points_break_is_at(&run->points, pc) ||
-        (prospect.is_readable && debug_instruction_is_breakpoint(&prospect.instruction))) {
-        return stop(run, DEBUG_STOP_BREAKPOINT, pc);
-    }
-    watch = prospect_watch(run, &prospect);
-    if (watch != NULL) {
-        return stop_at_watch(run, watch, pc);
-    }
-    if (!debug_points_watch_needs_steps(&run->points) || one_start(run, &prospect, DEBUG_RUN_PASS)) {
-        run_free(run); /* what needs no execution here is a loop that only an interrupt can end: it needs no
-                          watch */
-    }
+    do { /* again behind a STREX that was done here: at most once, since the next one has no LDREX */
+        prospect_take(run, &prospect);
+        pc = prospect.registers[DEBUG_PC];
+        if (debug_points_break_is_at(&run->points, pc) ||
+            (prospect.is_readable && debug_instruction_is_breakpoint(&prospect.instruction))) {
+            return stop(run, DEBUG_STOP_BREAKPOINT, pc);
+        }
+        watch = prospect_watch(run, &prospect);
+        if (watch != NULL) {
+            return stop_at_watch(run, watch, pc);
+        }
+        before = pc;
+        if (debug_points_watch_needs_steps(&run->points) && !one_start(run, &prospect, DEBUG_RUN_PASS)) {
+            return false;
+        }
+    } while (prospect.registers[DEBUG_PC] != before);
+    run_free(
+        run); /* what needs no execution here is a loop that only an interrupt can end: it needs no watch */
     return false;
 }
 
@@ -228,12 +291,14 @@ static bool trapped_at_memory(struct debug_run *run, uint32_t address)
 bool debug_run_trapped(struct debug_run *run, enum debug_stop_reason reason, uint32_t address)
 {
     run->target->app_hold(run->target->context);
+    free_run_end(run);
     if (reason == DEBUG_STOP_BREAKPOINT) {
         return trapped_at_breakpoint(run);
     }
     if (reason == DEBUG_STOP_MEMORY_FAULT && run->state == DEBUG_RUN_FREE) {
         return trapped_at_memory(run, address);
     }
+    debug_run_exclusive_forget(run);
     run->is_dead = reason == DEBUG_STOP_EXITED || reason == DEBUG_STOP_STACK_OVERFLOW;
     return stop(run, reason, address);
 }
@@ -245,6 +310,7 @@ bool debug_run_points_changed(struct debug_run *run)
         return false; /* in the other states they are looked at when the app goes on */
     }
     run->target->app_hold(run->target->context);
+    free_run_end(run);
     debug_points_watch_disarm(&run->points);
     return go_on(run);
 }
@@ -255,6 +321,7 @@ bool debug_run_reloaded(struct debug_run *run)
 
     run->is_dead = false;
     run->watch_is_told = false;
+    debug_run_exclusive_forget(run);
     debug_points_reload(&run->points);
     step_end_clear(run);
     switch (before) {

@@ -26,7 +26,8 @@ struct debug_run {
     bool has_step_end;
     bool watch_is_told; /* the access of the instruction at told_pc was reported: the next run passes it */
     uint32_t told_pc;
-    bool is_dead; /* exited, or its stack is lost: only a restart helps */
+    struct debug_access exclusive; /* of the LDREX that was stepped; length 0: none */
+    bool is_dead;                  /* exited, or its stack is lost: only a restart helps */
     enum debug_stop_reason reason;
     uint32_t address;
 };
@@ -45,6 +46,9 @@ bool debug_run_trapped(struct debug_run *run, enum debug_stop_reason reason, uin
 
 /* Watchpoints were added or removed: what they need of a running app. True when that stopped it. */
 bool debug_run_points_changed(struct debug_run *run);
+
+/* Somebody else wrote to the app's memory: an exclusive store that follows fails. */
+void debug_run_exclusive_forget(struct debug_run *run);
 
 /* The app starts over; a stopped one stays stopped. True when it has stopped because of that. */
 bool debug_run_reloaded(struct debug_run *run);

@@ -180,6 +180,23 @@ static struct debug_channel_slot *slot_find(struct debug_channel *channel, uint3
     return NULL;
 }
 
+static bool token_only_reads(const struct token *token)
+{
+    return (token->permissions & ~(uint32_t)DEBUG_PERMISSION_READ) == 0;
+}
+
+/* One place is kept for a session that may do more than read: whoever may only look must not lock out the one
+ * who may stop the app. */
+static bool slot_is_reserved(const struct debug_channel *channel, uint32_t index)
+{
+    uint32_t readers = 0;
+
+    for (uint32_t i = 0; i < DEBUG_SESSIONS; i++) {
+        readers += i != index && channel->slots[i].open && token_only_reads(&channel->slots[i].e2e.token);
+    }
+    return token_only_reads(&channel->slots[index].e2e.token) && readers == DEBUG_SESSIONS - 1u;
+}
+
 static status_t session_open(struct debug_channel *channel, const struct open_device *request)
 {
     uint32_t session = request->open_device_device_session;
@@ -205,6 +222,11 @@ static status_t session_open(struct debug_channel *channel, const struct open_de
     if (status != STATUS_OK) {
         log_status("kernel: debug session refused", status);
         ended_send(channel, session, status == STATUS_TIMEOUT ? END_EXPIRED : END_NOT_AUTHORISED);
+        return STATUS_OK;
+    }
+    if (slot_is_reserved(channel, index)) {
+        e2e_close(&channel->slots[index].e2e);
+        ended_send(channel, session, END_BUSY);
         return STATUS_OK;
     }
     left = channel->slots[index].e2e.token.expires - now;

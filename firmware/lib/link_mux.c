@@ -8,7 +8,13 @@
 
 #define CONTROL_SIZE_MAX 16u /* an array of three 32-bit integers */
 
-static const uint32_t initial_credit[LINK_CHANNELS] = {
+/* Payload bytes that may be outstanding. What the device sends it need not keep; what it receives it must. */
+static const uint32_t credit_up[LINK_CHANNELS] = {
+    [LINK_APPLICATION] = 2048,
+    [LINK_UPGRADE] = 4096,
+    [LINK_DEBUG] = 8192,
+};
+static const uint32_t credit_down[LINK_CHANNELS] = {
     [LINK_APPLICATION] = 2048,
     [LINK_UPGRADE] = 4096,
     [LINK_DEBUG] = 2048,
@@ -34,8 +40,8 @@ void link_mux_reset(struct link *link)
 {
     for (uint32_t channel = LINK_APPLICATION; channel < LINK_CHANNELS; channel++) {
         struct link_lane *lane = lane_of(link, channel);
-        lane->send_credit = initial_credit[channel];
-        lane->receive_credit = initial_credit[channel];
+        lane->send_credit = credit_up[channel];
+        lane->receive_credit = credit_down[channel];
         lane->consumed = 0;
         lane->pending = false;
     }
@@ -52,7 +58,7 @@ static status_t credit_received(struct link *link, uint32_t channel, uint32_t am
         return STATUS_PROTOCOL;
     }
     struct link_lane *lane = lane_of(link, channel);
-    if (amount > initial_credit[channel] - lane->send_credit) { /* more than was spent */
+    if (amount > credit_up[channel] - lane->send_credit) { /* more than was spent */
         return STATUS_PROTOCOL;
     }
     lane->send_credit += amount;
@@ -114,7 +120,7 @@ void link_consume(struct link *link, enum link_channel channel, size_t length)
     struct link_lane *lane = lane_of(link, channel);
     /* What an earlier session delivered may be consumed in this one: never give back more than is
      * outstanding. */
-    uint32_t outstanding = initial_credit[channel] - lane->receive_credit - lane->consumed;
+    uint32_t outstanding = credit_down[channel] - lane->receive_credit - lane->consumed;
     lane->consumed += length < outstanding ? (uint32_t)length : outstanding;
 }
 
@@ -148,7 +154,7 @@ static status_t send_control(struct link *link, const struct control_r *control)
 static uint32_t channel_to_credit(const struct link *link)
 {
     for (uint32_t channel = LINK_APPLICATION; channel < LINK_CHANNELS; channel++) {
-        if (lane_of_const(link, channel)->consumed >= initial_credit[channel] / 2u) {
+        if (lane_of_const(link, channel)->consumed >= credit_down[channel] / 2u) {
             return channel;
         }
     }

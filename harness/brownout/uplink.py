@@ -33,6 +33,10 @@ _CONNECT_TIMEOUT_S: Final = 5.0
 _SEND_TIMEOUT_S: Final = 10.0
 _JOIN_TIMEOUT_S: Final = 10.0
 _CHUNK: Final = 4096
+_GATHER_S: Final = 0.001
+"""Bytes from the device that no zero follows (the end of a frame) wait so long for more."""
+_PAUSE_S: Final = 0.0001
+"""Between two reads in the middle of a frame."""
 
 
 class Direction(enum.Enum):
@@ -225,13 +229,27 @@ class Modem:
             port.close()
 
     def _read_port(self, port: SerialPort) -> None:
+        gathered = bytearray()
         try:
             while True:
-                data = self._pass(Direction.UP, port.read())
-                if data:
-                    self._send_up(data)
+                data = port.read(_GATHER_S if gathered else None)
+                gathered += data
+                # An emulator's UART sends byte by byte: what is not a frame's end waits for more, as serial
+                # device servers do, or each byte would cost a turn of every program on the way.
+                size = len(gathered) if not data or len(gathered) >= _CHUNK else gathered.rfind(0) + 1
+                if size:
+                    self._pass_up(bytes(gathered[:size]))
+                    del gathered[:size]
+                else:
+                    time.sleep(_PAUSE_S)
         except PortClosed as error:
+            self._pass_up(bytes(gathered))
             self._port_lost = error
+
+    def _pass_up(self, data: bytes) -> None:
+        data = self._pass(Direction.UP, data)
+        if data:
+            self._send_up(data)
 
     # Both count before they send: who has seen a byte arrive finds it counted.
 

@@ -73,7 +73,8 @@ def test_a_quick_run_measures_all_but_the_largest_crowd(tmp_path: Path) -> None:
         ours, stub = value[f"debug.{what}"], value[f"debug.{what}-stub"]
         assert value[f"debug.{what}-ratio"] == pytest.approx(ours / stub, rel=1e-3)
     assert 1 <= value["debug.step-trips"] < value["debug.continue-trips"] < 10
-    assert value["debug.read"] < value["debug.raw"]
+    # Which of the two is faster is for the benchmark to say: a busy machine may give either the worse moment.
+    assert value["debug.read-ratio"] == pytest.approx(value["debug.read"] / value["debug.raw"], rel=0.01)
     assert 0.5 < value["debug.read-share"] < 1  # framing, two sealings and telemetry cost something
     assert value["relay.p50-100"] <= value["relay.p99-100"]
     assert 1000 < value["relay.memory"] < 1_000_000

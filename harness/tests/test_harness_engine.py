@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+from brownout.bench.uart_stream import stream_elf
+from brownout.board import load_board
 from brownout.device import Device
 from brownout.engines.base import PowerEvent, PowerEventKind, PowerState
 from brownout.engines.controller import geometry_of
+from brownout.engines.qemu import QemuEngine
 from brownout.errors import CutNotFired, DeadlineError, ElfError, EngineError, StateError, ViolationError
 from brownout.flash import Erase, FlashModel, Phase, Program, TornStyle
 from brownout.power import Cut, OperationTrigger, parse_replay
+from brownout.uplink import Modem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +146,43 @@ def test_input_from_before_the_receiver_was_enabled_is_not_left_lying(probe: Pro
         device.console.spawn.send("m\n")
         device.wait_for_line("done", TIMEOUT_S)
         device.cut_power()
+
+
+ECHO = (
+    0x4806,  # ldr r0, =base of the UART
+    0x2110, 0x6101,  # movs r1, #16; str r1, [r0, #0x10]: the smallest divider
+    0x2103, 0x6081,  # movs r1, #3; str r1, [r0, #0x08]: transmitter and receiver on
+    0x6802, 0x2302,  # ldr r2, [r0]; movs r3, #2
+    0x6842, 0x421A, 0xD0FC,  # wait: ldr r2, [r0, #0x04]; tst r2, r3; beq wait
+    0x6802, 0x6002, 0xE7F9,  # ldr r2, [r0]; str r2, [r0]; b wait
+    0xBF00,  # nop: the literal is aligned
+)  # fmt: skip
+
+
+def test_every_byte_passes_the_uplink_both_ways(tmp_path: Path) -> None:
+    # QEMU's multiplexer would take Ctrl-A and the byte behind it for itself, and end at Ctrl-A x.
+    board = load_board("mps2-an385")
+    boot = tmp_path / "echo.elf"
+    boot.write_bytes(stream_elf(board, ECHO))
+    engine = QemuEngine(board, boot, seed=1)
+    sent = b"".join(bytes([1, byte, byte]) for byte in range(256)) + bytes(2000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        modem = Modem(server.getsockname())
+        try:
+            engine.add_listener(modem)
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(TIMEOUT_S)
+                modem.wait_connected(TIMEOUT_S)
+                engine.on()
+                connection.sendall(sent)
+                received = b""
+                while len(received) < len(sent) and (data := connection.recv(4096)):
+                    received += data
+                assert received == sent
+        finally:
+            engine.close()
+            modem.close()
 
 
 def test_a_reset_restarts_on_the_same_flash_in_the_same_session(probe: ProbeFactory) -> None:

@@ -109,6 +109,24 @@ def test_bytes_pass_unchanged_in_both_directions_and_are_counted(
     assert [item["time_s"] for item in lines] == sorted(item["time_s"] for item in lines)
 
 
+def test_what_a_device_sends_byte_by_byte_is_passed_on_by_frames(device: Listener, server: Listener) -> None:
+    """Each piece costs a turn of the modem, the server and its peer."""
+    frames = [bytes([1 + number]) * 40 + b"\0" for number in range(50)]
+    with modem_between(device, server, capture=True) as (modem, uart, gateway):
+        uart.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"".join(frames):
+            uart.send(bytes([byte]))
+        assert receive(gateway, 50 * 41) == b"".join(frames)
+        pieces = [item.data for item in modem.captured]
+        # A machine under load may let a byte wait for longer than the modem does.
+        assert len(pieces) < 400
+        uart.sendall(b"no frame's end")
+        assert receive(gateway, 14) == b"no frame's end"
+        uart.sendall(b"the last")
+        uart.close()
+        assert receive(gateway, 8) == b"the last"
+
+
 def test_a_tap_can_change_and_drop(device: Listener, server: Listener) -> None:
     def tamper(direction: Direction, data: bytes, /) -> bytes:
         return data.replace(b"good", b"evil") if direction is Direction.UP else b""

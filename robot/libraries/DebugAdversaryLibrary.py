@@ -64,11 +64,17 @@ class DebugAdversaryLibrary:
     @keyword
     def move_server_into_its_own_process(self) -> None:
         """Stops the lab's server and starts ``fieldlink serve`` on the same port, store and key."""
+        HOLDER.lab.server.stop()
+        self.start_server_process()
+
+    @keyword
+    def start_server_process(self) -> None:
+        """Starts ``fieldlink serve`` on the port, store and key of the lab's server."""
         lab = HOLDER.lab
         host, port = lab.server.address
-        lab.server.stop()
         key, ready = lab.folder / "server.key", lab.folder / "server-ready.json"
-        save_key_pair(lab.keys[KeyUse.SERVER], key)
+        ready.unlink(missing_ok=True)
+        save_key_pair(lab.keys[KeyUse.SERVER], key, force=True)
         arguments = ["serve", "--store", str(lab.folder / "store"), "--key", str(key), "--host", host]
         self._server = subprocess.Popen(
             [
@@ -80,6 +86,14 @@ class DebugAdversaryLibrary:
             text=True,
         )
         _wait_for(lambda: ready.is_file(), "fieldlink serve is not listening")
+
+    @keyword
+    def kill_server_process(self) -> None:
+        """The server process is gone at once: it tells nobody."""
+        if self._server is None:
+            raise StateError("the server runs in this process: use 'Move Server Into Its Own Process'")
+        self._server.kill()
+        self._server.wait(TIMEOUT_S)
 
     @keyword
     def stop_server_process(self) -> None:

@@ -1,4 +1,4 @@
-"""Firmware mutants: patch files that each take one protection away, and say which Robot tests must notice."""
+"""Mutants: patch files that each take one protection away, and say which Robot tests must notice."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FOLDER: Final = ROOT / "firmware" / "mutants"
+FOLDERS: Final = (ROOT / "firmware" / "mutants", ROOT / "server" / "mutants")
+"""The second for protections of server and client, also where the device would have refused, too."""
 _APPLY_TIMEOUT_S: Final = 30
 _FIELD: Final = re.compile(r"(Removes|Caught-by|Because): *(.+)")
 _TARGET: Final = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
@@ -60,7 +64,7 @@ class Mutant:
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
             raise MutantError(
-                f"{self.path.name}: does not apply ({reason}); the firmware has changed there: "
+                f"{self.path.name}: does not apply ({reason}); the sources have changed there: "
                 "make the patch anew as in docs/mutants.md"
             )
 
@@ -108,6 +112,10 @@ def read_mutant(path: Path) -> Mutant:
     )
 
 
-def read_all(folder: Path = FOLDER) -> tuple[Mutant, ...]:
-    """All mutants of a folder, by name. Raises MutantError."""
-    return tuple(read_mutant(path) for path in sorted(folder.glob("*.patch")))
+def read_all(folders: Sequence[Path] = FOLDERS) -> tuple[Mutant, ...]:
+    """All mutants of some folders, by name. Raises MutantError."""
+    mutants = [read_mutant(path) for folder in folders for path in sorted(folder.glob("*.patch"))]
+    names = [mutant.name for mutant in mutants]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise MutantError(f"two mutants are called '{min(twice)}': rename one")
+    return tuple(mutants)

@@ -31,8 +31,8 @@ _TEST_TIMEOUT_S: Final = 130
 """Each test has its own deadline of two minutes (robot/suites/__init__.robot)."""
 _STOP_TIMEOUT_S: Final = 30
 _BIN: Final = Path(sys.executable).absolute().parent
-# What of the repository a firmware build reads.
-_SOURCES: Final = ("firmware", "platform", "server/cddl")
+# What of the repository a firmware build reads, and what the tests import of the server.
+_SOURCES: Final = ("firmware", "platform", "server/cddl", "server/fieldlink")
 _ROBOT_COULD_NOT_RUN: Final = 251
 """Robot's exit codes from here on do not count failed tests."""
 
@@ -53,6 +53,14 @@ class TestResult:
         return self.message.partition("\n")[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A mutant that can be tested: `firmware` has the builds, `python` the package `fieldlink`."""
+
+    firmware: Path
+    python: Path
+
+
 class Workshop:
     """Builds mutants one after the other in one copy of the sources: only what changed is compiled."""
 
@@ -62,9 +70,9 @@ class Workshop:
         self._objects = folder / "work" / "objects"
         self._lock = threading.Lock()
 
-    def build(self, name: str, mutant: Mutant | None) -> Path:
-        """Build the firmware, mutated or as it is; return the folder of builds. Raises MutantError."""
-        output = self.folder / name / "firmware"
+    def build(self, name: str, mutant: Mutant | None) -> Build:
+        """Build the sources, mutated or as they are. Raises MutantError."""
+        output, python = self.folder / name / "firmware", self.folder / name / "python"
         with self._lock:
             self._restore_sources()
             if mutant is not None:
@@ -80,11 +88,15 @@ class Workshop:
                 for pattern in ("*.elf", "*.bin"):
                     for built in (self._objects / version).glob(pattern):
                         shutil.copy2(built, output / version)
-        return output
+            # A copy of its own: the tree is the next mutant's while the tests run.
+            shutil.rmtree(python, ignore_errors=True)
+            shutil.copytree(self._tree / "server" / "fieldlink", python / "fieldlink")
+        return Build(firmware=output, python=python)
 
     def forget(self, name: str) -> None:
         """Remove images and evidence of a mutant that was caught: megabytes that nobody needs."""
         shutil.rmtree(self.folder / name / "firmware", ignore_errors=True)
+        shutil.rmtree(self.folder / name / "python", ignore_errors=True)
         shutil.rmtree(self.folder / name / "robot" / "evidence", ignore_errors=True)
 
     def _restore_sources(self) -> None:
@@ -125,7 +137,7 @@ class Workshop:
             )
 
 
-def run_tests(name: str, tests: Sequence[str], firmware: Path, output: Path) -> tuple[TestResult, ...]:
+def run_tests(name: str, tests: Sequence[str], build: Build, output: Path) -> tuple[TestResult, ...]:
     """Run the Robot tests with these names (or patterns) on a build. Raises MutantError when Robot cannot."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
@@ -148,7 +160,8 @@ def run_tests(name: str, tests: Sequence[str], firmware: Path, output: Path) -> 
             [*command, str(ROOT / "robot" / "suites")],
             _RUN_TIMEOUT_S + _TEST_TIMEOUT_S * len(tests),
             sink=sink.fileno(),
-            BROWNOUT_FIRMWARE=str(firmware),
+            BROWNOUT_FIRMWARE=str(build.firmware),
+            PYTHONPATH=str(build.python),  # before the installed package
         )
     if status >= _ROBOT_COULD_NOT_RUN or status < 0:
         said = (output / "robot.log").read_text().strip().splitlines()

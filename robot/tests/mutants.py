@@ -1,4 +1,4 @@
-"""`make mutants`: takes the firmware's protections away one by one; the Robot suites must notice each time.
+"""`make mutants`: takes the protections away one by one; the Robot suites must notice each time.
 
 Exit code 0 when every mutant was caught, 1 when one survived, 2 when something could not be tried. What was
 found is in build/mutants/mutants.json, the logs of each mutant in build/mutants/NAME. See docs/mutants.md.
@@ -65,8 +65,8 @@ def try_mutant(mutant: Mutant, workshop: Workshop) -> Outcome:
     started = time.monotonic()
     results: tuple[TestResult, ...] = ()
     try:
-        firmware = workshop.build(mutant.name, mutant)
-        results = run_tests(mutant.name, mutant.caught_by, firmware, workshop.folder / mutant.name / "robot")
+        build = workshop.build(mutant.name, mutant)
+        results = run_tests(mutant.name, mutant.caught_by, build, workshop.folder / mutant.name / "robot")
         verdict, detail = judge(mutant, results)
         if verdict is Verdict.CAUGHT:
             workshop.forget(mutant.name)
@@ -83,14 +83,14 @@ def try_mutant(mutant: Mutant, workshop: Workshop) -> Outcome:
 
 
 def try_baseline(mutants: Sequence[Mutant], workshop: Workshop) -> Outcome:
-    """Run the tests of all mutants on the firmware as it is: CAUGHT here means that all passed."""
+    """Run the tests of all mutants on the sources as they are: CAUGHT here means that all passed."""
     started = time.monotonic()
     results: tuple[TestResult, ...] = ()
     tests = sorted({test for mutant in mutants for test in mutant.caught_by})
     detail = ""
     try:
-        firmware = workshop.build(BASELINE, None)
-        results = run_tests(BASELINE, tests, firmware, workshop.folder / BASELINE / "robot")
+        build = workshop.build(BASELINE, None)
+        results = run_tests(BASELINE, tests, build, workshop.folder / BASELINE / "robot")
         failed = [f"'{result.name}' failed: {result.first_line}" for result in results if not result.passed]
         detail = "; ".join(failed)
     except MutantError as error:
@@ -106,7 +106,7 @@ def try_baseline(mutants: Sequence[Mutant], workshop: Workshop) -> Outcome:
 
 
 def run_all(mutants: Sequence[Mutant], folder: Path, workers: int) -> list[Outcome]:
-    """Try the firmware as it is and every mutant, with progress lines; outcomes in the order of `mutants`."""
+    """Try the sources as they are and every mutant, with progress lines; outcomes in their order."""
     workshop = Workshop(folder)
     outcomes: dict[str, Outcome] = {}
     with ThreadPoolExecutor(workers) as pool:
@@ -161,7 +161,7 @@ def choose(mutants: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:
     known = {mutant.name: mutant for mutant in mutants}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise MutantError(f"no mutant '{unknown[0]}' in firmware/mutants; --list names them")
+        raise MutantError(f"no mutant '{unknown[0]}' in firmware or server; --list names them")
     return [known[name] for name in names] if names else list(mutants)
 
 

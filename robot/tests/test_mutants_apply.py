@@ -1,4 +1,4 @@
-"""Mutants do not rot: every patch applies to the firmware and names tests that exist; one is run."""
+"""Mutants do not rot: every patch applies to the sources and names tests that exist; one is run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from mutant_patches import FOLDER, ROOT, MutantError, read_all, read_mutant
+from mutant_patches import FOLDERS, ROOT, MutantError, read_all, read_mutant
 from mutant_runs import TestResult, matches
 from mutants import Outcome, Verdict, choose, exit_code, judge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATCHES = sorted(FOLDER.glob("*.patch"))
+PATCHES = [path for folder in FOLDERS for path in sorted(folder.glob("*.patch"))]
 SAMPLE = "boot-trusts-installed-modules"
 DEADLINE_S = 280
 
@@ -56,7 +56,7 @@ def test_patch_applies_and_names_tests_that_exist(
 ) -> None:
     mutant = read_mutant(path)
     for target in mutant.targets:
-        assert target.startswith("firmware/")
+        assert target.startswith(("firmware/", "server/fieldlink/"))
         copy = tmp_path / target
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / target, copy)
@@ -75,6 +75,22 @@ def test_patch_that_does_not_apply_is_an_error(tmp_path: Path) -> None:
     (tree / "firmware" / "lib" / "x.c").write_text("three\nfour\n")
     with pytest.raises(MutantError, match=r"stale\.patch: does not apply"):
         read_mutant(patch).apply(tree)
+
+
+def test_every_debug_test_has_a_mutant(robot_tests: list[TestResult]) -> None:
+    wanted = [pattern for mutant in read_all() for pattern in mutant.caught_by]
+    tests = [test for test in robot_tests if test.name.startswith("S1")]
+    assert len(tests) > 40
+    missing = [test.name for test in tests if not any(matches(test, pattern) for pattern in wanted)]
+    assert not missing, "no mutant shows that these tests can fail"
+
+
+def test_two_mutants_of_one_name_are_an_error(tmp_path: Path) -> None:
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        (folder / "same.patch").write_text(HEADER + DIFF)
+    with pytest.raises(MutantError, match="two mutants are called 'same'"):
+        read_all((tmp_path / "one", tmp_path / "two"))
 
 
 def test_header_is_read(tmp_path: Path) -> None:

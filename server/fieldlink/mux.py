@@ -30,23 +30,32 @@ class Channel(IntEnum):
     DEBUG = 3
 
 
-INITIAL_CREDIT: Final[Mapping[Channel, int]] = MappingProxyType(
+CREDIT_DOWN: Final[Mapping[Channel, int]] = MappingProxyType(
     {Channel.APPLICATION: 2048, Channel.UPGRADE: 4096, Channel.DEBUG: 2048}
 )
-"""Payload bytes that may be outstanding, each direction."""
+"""Payload bytes that may be outstanding towards a device, which has to hold them in its RAM."""
+
+CREDIT_UP: Final[Mapping[Channel, int]] = MappingProxyType({**CREDIT_DOWN, Channel.DEBUG: 8192})
+"""The same away from a device, to the server and from there to a debug client."""
 
 
 class Mux:
-    """Both directions of all channels of one session."""
+    """Both directions of all channels of one session.
 
-    def __init__(self, queue_limit: int = QUEUE_LIMIT) -> None:
+    `sends_up`: this end sends what goes away from a device, so it is the device's end, or the server's end of
+    a client's link.
+    """
+
+    def __init__(self, queue_limit: int = QUEUE_LIMIT, *, sends_up: bool = False) -> None:
         self._queue_limit = queue_limit
         self._queues: dict[Channel, deque[bytes]] = {channel: deque() for channel in Channel}
-        self._send_credit = dict(INITIAL_CREDIT)
-        self._receive_credit = dict(INITIAL_CREDIT)
-        self._consumed = dict.fromkeys(INITIAL_CREDIT, 0)  # consumed, not yet given back
-        self._unconsumed = dict.fromkeys(INITIAL_CREDIT, 0)
-        self._turns = deque(INITIAL_CREDIT)
+        self._send_limit = CREDIT_UP if sends_up else CREDIT_DOWN
+        self._receive_limit = CREDIT_DOWN if sends_up else CREDIT_UP
+        self._send_credit = dict(self._send_limit)
+        self._receive_credit = dict(self._receive_limit)
+        self._consumed = dict.fromkeys(self._receive_limit, 0)  # consumed, not yet given back
+        self._unconsumed = dict.fromkeys(self._receive_limit, 0)
+        self._turns = deque(self._send_limit)
 
     # ---- sending
 
@@ -88,7 +97,7 @@ class Mux:
     def credit_received(self, channel_number: int, count: int) -> None:
         """The peer gave credit back. RemoteProtocolError when that is more than was outstanding."""
         channel = _limited_channel(channel_number)
-        if self._send_credit[channel] + count > INITIAL_CREDIT[channel]:
+        if self._send_credit[channel] + count > self._send_limit[channel]:
             raise RemoteProtocolError(
                 f"peer gave {count} bytes more credit than was spent on channel {channel}"
             )
@@ -120,7 +129,7 @@ class Mux:
             raise LocalProtocolError(f"consumed {size} bytes of channel {channel}, more than were received")
         self._unconsumed[channel] -= size
         self._consumed[channel] += size
-        if self._consumed[channel] < INITIAL_CREDIT[channel] // 2:
+        if self._consumed[channel] < self._receive_limit[channel] // 2:
             return 0
         grant = self._consumed[channel]
         self._consumed[channel] = 0

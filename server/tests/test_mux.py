@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldlink.errors import LocalProtocolError, QueueFullError, RemoteProtocolError
-from fieldlink.mux import INITIAL_CREDIT, PAYLOAD_LIMIT, QUEUE_LIMIT, Channel, Mux
+from fieldlink.mux import CREDIT_DOWN, CREDIT_UP, PAYLOAD_LIMIT, QUEUE_LIMIT, Channel, Mux
 
-limited = st.sampled_from(list(INITIAL_CREDIT))
+limited = st.sampled_from(list(CREDIT_UP))
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("queue"), limited, st.integers(0, PAYLOAD_LIMIT)),
@@ -20,13 +20,24 @@ actions = st.lists(
 )
 
 
+def test_a_device_holds_less_than_what_it_may_send():
+    assert CREDIT_DOWN[Channel.DEBUG] == 2048  # as large as the kernel's queue of requests
+    for channel in CREDIT_DOWN:
+        device, server = Mux(sends_up=True), Mux(sends_up=False)
+        assert (device.send_credit(channel), server.send_credit(channel)) == (
+            CREDIT_UP[channel],
+            CREDIT_DOWN[channel],
+        )
+
+
 @settings(max_examples=200)
-@given(actions)
-def test_credit_is_never_exceeded_and_no_byte_of_it_is_lost(steps):
-    sender, receiver = Mux(), Mux()
-    outstanding = dict.fromkeys(INITIAL_CREDIT, 0)  # what an independent observer counts
-    unconsumed = dict.fromkeys(INITIAL_CREDIT, 0)
-    order = {channel: deque() for channel in INITIAL_CREDIT}
+@given(actions, st.booleans())
+def test_credit_is_never_exceeded_and_no_byte_of_it_is_lost(steps, up):
+    sender, receiver = Mux(sends_up=up), Mux(sends_up=not up)
+    credit = CREDIT_UP if up else CREDIT_DOWN
+    outstanding = dict.fromkeys(credit, 0)  # what an independent observer counts
+    unconsumed = dict.fromkeys(credit, 0)
+    order = {channel: deque() for channel in credit}
     for action, channel, amount in steps:
         if action == "queue":
             if sender.has_room(channel):
@@ -43,7 +54,7 @@ def test_credit_is_never_exceeded_and_no_byte_of_it_is_lost(steps):
                 assert len(payload) == order[sent].popleft()
                 outstanding[sent] += len(payload)
                 unconsumed[sent] += len(payload)
-                assert outstanding[sent] <= INITIAL_CREDIT[sent]
+                assert outstanding[sent] <= credit[sent]
                 assert receiver.received(sent, len(payload)) is sent
         else:
             amount = min(amount, unconsumed[channel])
@@ -51,18 +62,18 @@ def test_credit_is_never_exceeded_and_no_byte_of_it_is_lost(steps):
             grant = receiver.consume(channel, amount)
             if grant:
                 outstanding[channel] -= grant
-                assert grant >= INITIAL_CREDIT[channel] // 2
+                assert grant >= credit[channel] // 2
                 sender.credit_received(channel, grant)
-        for each in INITIAL_CREDIT:
-            assert sender.send_credit(each) == INITIAL_CREDIT[each] - outstanding[each]
+        for each in credit:
+            assert sender.send_credit(each) == credit[each] - outstanding[each]
             # Consumed bytes that are not given back stay under half: a largest message always fits again.
-            assert outstanding[each] - unconsumed[each] < INITIAL_CREDIT[each] // 2
+            assert outstanding[each] - unconsumed[each] < credit[each] // 2
 
 
 @given(st.dictionaries(limited, st.integers(1, PAYLOAD_LIMIT), min_size=1), st.integers(5, 60))
 def test_no_stream_starves(sizes, rounds):
     """Every channel that always has something to send gets its turn, whatever the others do."""
-    sender, receiver = Mux(), Mux()
+    sender, receiver = Mux(), Mux(sends_up=True)
     sent = dict.fromkeys(sizes, 0)
     for _ in range(rounds * len(sizes)):
         for channel, size in sizes.items():

@@ -1,5 +1,6 @@
 """A Cortex-M3 in Unicorn that executes an app as the reference device does: BKPT traps, watch areas fault."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,7 @@ class Machine:
     def __init__(self) -> None:
         self.registers = [0] * 17
         self.accesses: list[Access] = []
+        self._is_exclusive = False
         self._writes: list[tuple[int, bytes]] = []
         self._undo: list[tuple[int, bytes]] = []
         self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
@@ -142,6 +144,20 @@ class Machine:
             return bool(error.errno == UC_ERR_FETCH_UNMAPPED)
         return True
 
+    def _execute_exclusive(self) -> bool:
+        """Follow LDREX; a STREX that an exception parted from it fails here: the engine has no such."""
+        first, second = struct.unpack("<2H", self.read(self.registers[PC], 4))
+        is_word = first & 0xFFE0 == 0xE840
+        if not is_word and (first & 0xFFE0 != 0xE8C0 or second >> 5 & 7 != 2):
+            return False
+        was, self._is_exclusive = self._is_exclusive, bool(first & 0x10)
+        if was or self._is_exclusive:
+            return False
+        self.accesses = []
+        self.registers[second >> 8 & 15 if is_word else second & 15] = 1
+        self.registers[PC] += 4
+        return True
+
     def undo(self) -> None:
         """Take back what the last instruction wrote."""
         for address, data in reversed(self._undo):
@@ -149,7 +165,11 @@ class Machine:
         self._undo = []
 
     def run(self, areas: Sequence[tuple[int, int, bool]], limit: int, trace: list[int]) -> Fault | None:
-        """Execute up to `limit` instructions; `trace` gets the addresses of those that were completed."""
+        """Execute up to `limit` instructions; `trace` gets the addresses of those that were completed.
+
+        It begins with the return from an exception, which clears the exclusive monitor.
+        """
+        self._is_exclusive = False
         for _ in range(limit):
             before = list(self.registers)
             pc = before[PC]
@@ -161,7 +181,7 @@ class Machine:
                 self.registers[XPSR] = with_it(before[XPSR], it_advance(it_of(before[XPSR])))
                 trace.append(pc)
                 continue
-            executed = self.execute()
+            executed = self._execute_exclusive() or self.execute()
             denied = self._denied(areas, pc, size_at(halfword))
             if denied is not None or not executed:
                 self.undo()

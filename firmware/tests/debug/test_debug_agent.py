@@ -124,19 +124,28 @@ def test_stop_shows_registers_stack_and_code(app: World) -> None:
     app.done(8, 0, CODE + 0x20, 2)
     stop = app.halt()
     assert (stop.reason, stop.registers) == (HALTED, tuple(REGISTERS))
-    assert (stop.stack_address, stop.stack) == (STACK_TOP - 512, stack[:256])
+    assert (stop.stack_address, stop.stack) == (STACK_TOP - 512, stack[:128])
     assert stop.code_address <= CODE + 0x20 < stop.code_address + len(stop.code)
-    assert len(stop.code) == 64
-    assert stop.code == NOPS[:64], "a stop shows the program, not its patches"
+    assert len(stop.code) == 32
+    assert stop.code == NOPS[:32], "a stop shows the program, not its patches"
 
 
 @pytest.mark.parametrize(
     ("sp", "length"),
-    [(DATA + SIZE - 12, 12), (DATA + SIZE, 0), (DATA - 4, 4), (0, 0), (0xFFFFFFFC, 0), (DATA, 256)],
+    [(DATA + SIZE - 12, 64), (DATA + SIZE, 0), (DATA - 4, 4), (0, 0), (0xFFFFFFFC, 0), (DATA, 128)],
 )
 def test_stack_window_ends_where_memory_ends(app: World, sp: int, length: int) -> None:
     app.set_registers(REGISTERS, sp=sp)
     assert len(app.halt().stack) == length
+
+
+@pytest.mark.parametrize("offset", [0, 4, 60, 64, 100])
+def test_stack_window_has_the_whole_line_that_sp_is_in(app: World, offset: int) -> None:
+    """GDB reads the stack in lines of 64 bytes: one that begins below sp would cost a round trip a stop."""
+    app.set_registers(REGISTERS, sp=STACK_TOP - 512 + offset)
+    stop = app.halt()
+    assert stop.stack_address == STACK_TOP - 512 + offset // 64 * 64
+    assert stop.stack == app.peek(stop.stack_address, 128)
 
 
 @pytest.mark.parametrize("pc", [CODE, CODE + 2, CODE + SIZE - 2, 0, 0xFFFFFFFE, DATA])

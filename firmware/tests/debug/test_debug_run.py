@@ -107,6 +107,19 @@ def test_breakpoints_stop_each_time(app: World, reference: Reference, example_co
     check_end(app, reference, example_code)
 
 
+def test_steps_over_and_onto_breakpoints_are_steps(
+    app: World, reference: Reference, example_code: bytes
+) -> None:
+    """A client need not remove a breakpoint before a step: not the one at pc, not the one it ends at."""
+    for point in sorted(set(reference.trace[:600]))[:32]:
+        app.done(8, 0, point, 2)
+    for expected in reference.trace[:600]:
+        assert app.registers()[PC] == expected
+        assert app.step().reason == STEP
+    app.command("detach 0")
+    assert app.peek(CODE, len(example_code)) == example_code
+
+
 @pytest.mark.parametrize(
     ("kind", "reason", "where", "length"),
     [
@@ -282,6 +295,76 @@ def test_own_breakpoint_of_the_app_is_passed(app: World) -> None:
         assert (stop.reason, stop.registers[PC]) == (BREAKPOINT, CODE + place)
     app.set_registers(sp=STACK_TOP, pc=CODE + 2, xpsr=THUMB)
     assert app.step().registers[PC] == CODE + 4
+
+
+EXCLUSIVE = {
+    # again: ldrex r0, [r1, #4]; adds r0, #1; strex r2, r0, [r1, #4]; cmp r2, #0; bne again; bkpt
+    "word": ("51e8010f 0130 41e80102 002a f7d1 00be", 4, 4),
+    # The same with ldrexh, strexh and ldrexb, strexb at [r1].
+    "halfword": ("d1e85f0f 0130 c1e8520f 002a f7d1 00be", 0, 2),
+    "byte": ("d1e84f0f 0130 c1e8420f 002a f7d1 00be", 0, 1),
+}
+SHARED = STACK_TOP + 0x100
+
+
+def exclusive_app(app: World, which: str) -> tuple[int, int]:
+    code, offset, size = EXCLUSIVE[which]
+    app.poke(CODE, bytes.fromhex(code))
+    app.poke(SHARED, bytes.fromhex("ffffff01 ffffff01"))
+    app.set_registers(sp=STACK_TOP, pc=CODE, r1=SHARED, r2=7, xpsr=THUMB)
+    return SHARED + offset, size
+
+
+@pytest.mark.parametrize("which", EXCLUSIVE)
+def test_steps_through_an_exclusive_access_come_to_its_end(app: World, which: str) -> None:
+    address, size = exclusive_app(app, which)
+    before = int.from_bytes(app.peek(address, 4), "little")
+    places = [app.step().registers[PC] - CODE for _ in range(5)]
+    assert places == [4, 6, 10, 12, 14], "the store was tried again"
+    assert app.registers()[2] == 0
+    mask = (1 << 8 * size) - 1
+    expected = before & ~mask | (before + 1) & mask
+    assert int.from_bytes(app.peek(address, 4), "little") == expected
+
+
+def test_continue_by_steps_comes_through_an_exclusive_access(app: World) -> None:
+    exclusive_app(app, "word")
+    app.done(8, 2, STACK_TOP - 8, 4)  # on the stack: served by stepping
+    stop = app.resume(2000)
+    assert stop is not None
+    assert (stop.reason, stop.registers[PC]) == (BREAKPOINT, CODE + 14)
+
+
+@pytest.mark.parametrize("what", ["write", "clrex", "svc", "other address", "no load", "resume"])
+def test_an_exclusive_store_still_fails_where_it_must(app: World, what: str) -> None:
+    # ldrex r0, [r1]; (nop.w, clrex or svc and nop); strex r2, r0, [r1] or [r3]
+    middle = {"clrex": "bff32f8f", "svc": "00df00bf"}.get(what, "aff30080")
+    app.poke(CODE, bytes.fromhex(f"51e8000f {middle} {'43' if what == 'other address' else '41'}e80002 00bf"))
+    app.poke(SHARED, bytes(8))
+    app.set_registers(sp=STACK_TOP, pc=CODE, r1=SHARED, r3=SHARED + 4, r2=7, xpsr=THUMB)
+    if what == "resume":
+        app.done(8, 0, CODE + 8, 2)
+        assert app.resume() is not None
+    elif what == "no load":
+        app.set_registers(sp=STACK_TOP, pc=CODE + 8, r1=SHARED, r2=7, xpsr=THUMB)
+    else:
+        while app.registers()[PC] != CODE + 8:
+            app.step()
+    if what == "write":
+        app.done(7, SHARED, b"\x05\0\0\0")
+    app.set_registers([99, *app.registers()[1:]])
+    assert app.step().registers[2] == 1
+    assert app.peek(SHARED, 8) == (b"\x05" if what == "write" else b"\0") + bytes(7)
+
+
+def test_an_exclusive_store_to_code_is_the_cores_to_refuse(app: World) -> None:
+    exclusive_app(app, "word")
+    before = app.peek(CODE + 0x100, 8)
+    app.set_registers(sp=STACK_TOP, pc=CODE, r1=CODE + 0x100, r2=7, xpsr=THUMB)
+    for _ in range(3):
+        app.step()
+    assert app.registers()[2] == 1  # this machine has no read-only code; what matters is who did it
+    assert app.peek(CODE + 0x100, 8) == before
 
 
 def test_own_breakpoint_in_an_it_block(app: World) -> None:

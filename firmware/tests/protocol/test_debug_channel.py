@@ -64,6 +64,30 @@ def test_two_sessions_and_a_third_that_finds_no_place(channel: Channel) -> None:
     assert channel.open(3).sent == []
 
 
+def test_readers_leave_a_place_for_who_may_control(channel: Channel) -> None:
+    reader = channel.ready(1, permissions=1)
+    for _ in range(3):
+        assert channel.open(2, TokenFields(permissions=1).signed()).sent == [[ENDED, 2, BUSY]]
+    controller = channel.ready(3)
+    assert channel.receive(ENDED, 1, 0).detached == [0]
+    assert channel.request(reader, 1, b"x").requests == []
+    other = channel.ready(4, permissions=1)  # the place of the reader that has gone
+    for session, client, index in ((3, controller, 1), (4, other, 0)):
+        assert channel.request(client, session, b"y").requests == [(index, b"y")]
+
+
+@pytest.mark.parametrize("permissions", [2, 4, 8, 15])
+def test_a_reader_is_who_may_do_nothing_else(channel: Channel, permissions: int) -> None:
+    channel.ready(1, permissions=1)
+    channel.connect(2, permissions=permissions)
+
+
+def test_a_token_without_any_permission_takes_no_more_than_a_reader(channel: Channel) -> None:
+    channel.ready(1, permissions=0)
+    assert channel.open(2, TokenFields(permissions=1).signed()).sent == [[ENDED, 2, BUSY]]
+    channel.ready(3)
+
+
 def test_a_session_that_the_agent_does_not_take_is_busy(channel: Channel) -> None:
     client = channel.connect(1)
     channel.agent(attach=WRONG_STATE)

@@ -57,6 +57,17 @@ def test_sending_spends_credit_and_credit_from_the_server_restores_it(session: t
     assert_ended(device, device.input(server.control(1, APPLICATION, 1025)))
 
 
+def test_the_debug_channel_has_more_credit_away_from_the_device(session: tuple[Device, Server]) -> None:
+    device, server = session
+    for _ in range(8):
+        assert server.open_all(device.send(DEBUG, bytes(1024))) == [(DEBUG, bytes(1024))]
+    assert device.room()[DEBUG] == 0
+    assert device.send(DEBUG, b"x").status == WOULD_BLOCK
+    device.input(server.control(1, DEBUG, 8192))
+    assert device.room()[DEBUG] == 1024
+    assert_ended(device, device.input(server.control(1, DEBUG, 1)))
+
+
 def test_wrong_arguments_are_refused(session: tuple[Device, Server]) -> None:
     device, _ = session
     assert device.send(0, b"x").status == INVALID_ARGUMENT

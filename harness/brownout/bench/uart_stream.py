@@ -42,11 +42,14 @@ _WARM_UP: Final = 16 * 1024
 _TIMEOUT_S: Final = 20.0
 
 
-def stream_elf(board: Board) -> bytes:
-    """An ELF file for the board's ROM: a loop that sends on the uplink UART, by CMSDK's registers."""
+def stream_elf(board: Board, program: tuple[int, ...] = _PROGRAM) -> bytes:
+    """An ELF file for the board's ROM: a loop that sends on the uplink UART, by CMSDK's registers.
+
+    Another `program` is an even number of Thumb halfwords, followed in memory by the UART's base address.
+    """
     base, stack = board.memory["boot_rom"].base, board.memory["boot_ram"].base + 0x1000
     vectors = struct.pack("<2I", stack, (base + _VECTORS) | 1)
-    code = struct.pack(f"<{len(_PROGRAM)}HI", *_PROGRAM, board.uart["uplink"].base)
+    code = struct.pack(f"<{len(program)}HI", *program, board.uart["uplink"].base)
     content, offset = vectors + code, _ELF_HEADER.size + _PROGRAM_HEADER.size
     ident = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
     elf = _ELF_HEADER.pack(

@@ -23,9 +23,14 @@ S1.5 GDB Steps Over And Into
     Gdb    break measurement_take    Breakpoint 1
     Gdb    continue    Breakpoint 1
     Gdb    next    \\d+
-    Gdb    step    \\d+
+    Gdb    frame    \#0 .*measurement_take
+    Gdb    finish    Run till exit(.|\\n)*app_entry
+    Gdb    step    measurement_encode \\(
     Gdb    stepi    \\d+
-    Gdb    finish    Run till exit
+    Gdb    frame    \#0 .*measurement_encode
+    Gdb    finish    Run till exit(.|\\n)*app_entry
+    Gdb    next    \\d+
+    Gdb    frame    \#0 .*app_entry
 
 S1.5 GDB Watches A Variable
     Attach GDB
@@ -80,12 +85,3 @@ S1.5 Monitor Commands Tell About The Device
     Attach GDB
     Gdb    monitor status    stopped|running
     Gdb    monitor permissions    read
-
-
-*** Keywords ***
-Set Breakpoint That Stays
-    [Documentation]    Stops at a breakpoint; GDB leaves it in the code, as it does not by default: the patch is there.
-    Gdb    set breakpoint always-inserted on
-    Gdb    break measurement_take
-    Gdb    continue    Breakpoint 1
-    Run Keyword And Expect Error    ViolationError: app code: 2 bytes differ*    App Code Should Be Unpatched

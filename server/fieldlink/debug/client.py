@@ -72,6 +72,7 @@ class DebugClient:
         )
         self._waiting: dict[int, tuple[asyncio.Future[messages.Reply], float]] = {}
         self._wake = asyncio.Event()
+        self._is_sending = False
         self._opened = asyncio.Event()  # or refused
         self.target: Target | None = None
         self.manifest = b""
@@ -110,8 +111,17 @@ class DebugClient:
             future.set_exception(self.ended.result())
             return future
         self._waiting[self._session.request(request)] = (future, self._now() + REQUEST_TIMEOUT_S)
-        self._wake.set()
+        if not self._is_sending:
+            # Waking the loop's task would take another turn. What is asked together goes together.
+            self._is_sending = True
+            asyncio.get_running_loop().call_soon(self._send_requests)
         return future
+
+    def _send_requests(self) -> None:
+        self._is_sending = False
+        if not self.ended.done() and not self._writer.is_closing():
+            self._pump()
+            self._writer.write(self._link.data_to_send())
 
     async def detach(self) -> None:
         """Tells device and server that this is over, as far as they still listen."""
@@ -130,15 +140,16 @@ class DebugClient:
     async def run(self) -> None:
         """Serves the connection until the session is over."""
         read = asyncio.ensure_future(self._reader.read(_READ_SIZE))
+        wake = asyncio.ensure_future(self._wake.wait())
         try:
             while not self.ended.done():
                 await self._turn()
                 if self.ended.done():
                     break
-                wake = asyncio.ensure_future(self._wake.wait())
                 await asyncio.wait({read, wake}, timeout=self._timeout(), return_when=asyncio.FIRST_COMPLETED)
-                wake.cancel()
-                self._wake.clear()
+                if wake.done():
+                    self._wake.clear()
+                    wake = asyncio.ensure_future(self._wake.wait())
                 if read.done():
                     data = read.result()
                     if not data:
@@ -149,6 +160,7 @@ class DebugClient:
             self._session.fail(EndReason.LINK_LOST, str(error))
             self._session_events()
         finally:
+            wake.cancel()
             read.cancel()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await read

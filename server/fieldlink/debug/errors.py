@@ -39,8 +39,13 @@ _STATUS_TEXTS: Final = {
 }
 
 
-def end_text(reason: int) -> str:
-    """One line for a reason in `ended` (PROTOCOL.md, section 6)."""
+def end_text(reason: int, *, only_reads: bool = False) -> str:
+    """One line for a reason in `ended` (PROTOCOL.md, section 6); `only_reads`: so does the token."""
+    if reason == EndReason.BUSY and only_reads:
+        return (
+            "the device has as many read-only sessions as it takes (its last place is kept for a session "
+            "that controls); wait for the end of one"
+        )
     try:
         return _END_TEXTS[EndReason(reason)]
     except ValueError:
@@ -57,8 +62,9 @@ class SessionEndedError(DebugError):
     `reason` is an `EndReason` or a number not known yet.
     """
 
-    def __init__(self, reason: int, detail: str = "") -> None:
-        super().__init__(f"debug session: {end_text(reason)}" + (f" ({detail})" if detail else ""))
+    def __init__(self, reason: int, detail: str = "", *, only_reads: bool = False) -> None:
+        text = end_text(reason, only_reads=only_reads)
+        super().__init__(f"debug session: {text}" + (f" ({detail})" if detail else ""))
         self.reason = reason
 
 

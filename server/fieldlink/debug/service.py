@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from fieldlink import debug_messages as messages
 from fieldlink.debug import rsp
@@ -20,6 +20,8 @@ from fieldlink.errors import FieldlinkError
 _LOG = logging.getLogger("fieldlink.debug")
 _READ_SIZE: Final = 16384
 _WRITE_TIMEOUT_S: Final = 10.0
+_BACKLOG_LIMIT: Final = 256 * 1024
+"""Bytes that GDB has not taken before console output is dropped."""
 _ERRORS: Final = {
     ReplyStatus.NOT_PERMITTED: rsp.ErrorNumber.NOT_PERMITTED,
     ReplyStatus.BAD_ADDRESS: rsp.ErrorNumber.BAD_ADDRESS,
@@ -53,41 +55,41 @@ class GdbConnection:
         self._reader = reader
         self._writer = writer
         self._core = rsp.RspServer(regions)
-        self._events: asyncio.Queue[TargetEvent] = asyncio.Queue()
+        self._read: asyncio.Task[bytes] | None = None
         self._interrupted = False
         self._done = False
 
     async def serve(self, ended: "asyncio.Future[SessionEndedError]") -> None:
         """Until GDB goes or the session ends."""
-        unsubscribe = self._target.subscribe(self._events.put_nowait)
-        read = asyncio.ensure_future(self._reader.read(_READ_SIZE))
-        event = asyncio.ensure_future(self._events.get())
+        unsubscribe = self._target.subscribe(self._on_event)
+        ended.add_done_callback(self._stop_reading)
         try:
-            while not self._done and not ended.done():
-                waiting: set[asyncio.Future[Any]] = {read, event, ended}
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                if event.done():
-                    self._on_event(event.result())
-                    event = asyncio.ensure_future(self._events.get())
-                if read.done():
-                    data = read.result()
-                    if not data:
-                        break
-                    self._core.receive_data(data)
-                    read = asyncio.ensure_future(self._reader.read(_READ_SIZE))
+            while not self._done and not ended.done() and (data := await self._receive(ended)):
+                self._core.receive_data(data)
                 await self._handle_commands()
                 await self._flush()
             if ended.done():
                 await self._say_goodbye(ended.result())
         finally:
             unsubscribe()
-            for task in (read, event):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, OSError):
-                    await task
+            ended.remove_done_callback(self._stop_reading)
             if not ended.done():
                 with contextlib.suppress(DebugError):
                     await self._target.release()
+
+    async def _receive(self, ended: "asyncio.Future[SessionEndedError]") -> bytes:
+        """Bytes from GDB; b"" when it has gone or the session has ended."""
+        self._read = asyncio.ensure_future(self._reader.read(_READ_SIZE))
+        try:
+            return await self._read
+        except asyncio.CancelledError:
+            if not ended.done():
+                raise
+            return b""
+
+    def _stop_reading(self, _ended: "asyncio.Future[SessionEndedError]") -> None:
+        if self._read is not None:
+            self._read.cancel()
 
     async def _say_goodbye(self, error: SessionEndedError) -> None:
         """GDB shows console text only while it waits for a stop; otherwise the closed port has to do."""
@@ -105,6 +107,9 @@ class GdbConnection:
     # ---- from the device
 
     def _on_event(self, event: TargetEvent) -> None:
+        """Passed on at once: a step is too short to wait for a turn of the loop."""
+        if isinstance(event, messages.Output) and self._backlog() > _BACKLOG_LIMIT:
+            return  # GDB does not read
         match event:
             case messages.Stop():
                 if describe_stop(event) and self._core.running:
@@ -116,6 +121,10 @@ class GdbConnection:
             case messages.Notice(code=code):
                 what = "an upgrade waits for the end of this session" if code == 1 else f"notice {code}"
                 self._core.console(f"[device: {what}]\n".encode())
+        self._writer.write(self._core.data_to_send())
+
+    def _backlog(self) -> int:
+        return self._writer.transport.get_write_buffer_size()
 
     # ---- from GDB
 
@@ -185,15 +194,19 @@ class GdbConnection:
                 target.request_halt()
             case rsp.Restart():
                 await target.reset(messages.ResetTarget.APP)
+            case rsp.Run():
+                await target.halt()  # one that is stopped stays so at its entry
+                await target.reset(messages.ResetTarget.APP)
+                core.answer_stop(stop_report(await target.halt(), target, interrupted=False))
             case rsp.Detach():
                 await target.release()
                 core.answer_ok()
-                self._done = True
+                self._done = not core.extended
             case rsp.Kill(wants_answer=wants_answer):
                 await self._kill()
                 if wants_answer:
                     core.answer_ok()
-                self._done = True
+                self._done = not core.extended
             case _:
                 pass
 

@@ -14,7 +14,7 @@ from typing import Final
 from fieldlink import debug_messages as messages
 from fieldlink.debug.e2e import E2eChannel, prologue
 from fieldlink.debug.errors import SessionEndedError
-from fieldlink.debug_messages import EndReason
+from fieldlink.debug_messages import EndReason, Permission
 from fieldlink.errors import LocalProtocolError, RemoteProtocolError
 from fieldlink.noise import Role
 
@@ -185,7 +185,8 @@ class DebugSession:
     def _end(self, reason: int, detail: str = "") -> None:
         self._state = _State.ENDED
         self._requests.clear()
-        self._events.append(SessionEnded(error=SessionEndedError(reason, detail)))
+        only_reads = self._config.permissions == Permission.READ
+        self._events.append(SessionEnded(error=SessionEndedError(reason, detail, only_reads=only_reads)))
 
     # ---- payloads of channel 3
 

@@ -16,6 +16,9 @@ STOP_TIMEOUT_S: Final = 5.0
 Point = tuple[int, int, int]
 """Kind, address, length of a breakpoint or watchpoint."""
 
+_WATCH_WRITE: Final = 2
+"""The first kind that is a watchpoint."""
+
 TargetEvent = messages.Stop | messages.Output | messages.Notice
 
 
@@ -203,10 +206,7 @@ class Target:
         if self.running:
             raise RequestRefusedError(ReplyStatus.WRONG_STATE, what)
         await self.flush_registers()
-        for kind, address, length in self._removed:
-            self._submit(messages.Remove(kind=kind, address=address, length=length))
-        self._points -= self._removed
-        self._removed.clear()
+        self._tell_removed(before_step=step)
         registers = self._cache.registers
         self._cache.forget()
         self.running = True  # before the reply: the stop may follow it in the same packet
@@ -217,6 +217,19 @@ class Target:
             self.running = False
             self._cache.registers = registers
             raise
+
+    def _tell_removed(self, *, before_step: bool = False) -> None:
+        """Sends the removals that wait, ahead of what is sent next.
+
+        A step needs no removed breakpoint to be gone: it executes what is under the patch at pc, and ends
+        at a patched instruction as at any other. GDB steps off a breakpoint and then sets it again, which
+        cancels the removal. A watchpoint would stop the step.
+        """
+        told = sorted(point for point in self._removed if not before_step or point[0] >= _WATCH_WRITE)
+        for kind, address, length in told:
+            self._submit(messages.Remove(kind=kind, address=address, length=length))
+        self._points.difference_update(told)
+        self._removed.difference_update(told)
 
     async def flush_registers(self) -> None:
         """Tells the device of changed registers."""
@@ -272,11 +285,16 @@ class Target:
         what = f"{'breakpoint' if kind < 2 else 'watchpoint'} at {address:#010x}"
         # A breakpoint is a patch of the code.
         self._require(what, Permission.CONTROL, *([Permission.WRITE] if kind < 2 else []))
-        check(await self._submit(messages.Insert(kind=kind, address=address, length=length)), what)
+        request = messages.Insert(kind=kind, address=address, length=length)
+        reply = await self._submit(request)
+        if reply.status == ReplyStatus.NO_RESOURCES and self._removed:
+            self._tell_removed()  # they still take up room at the device
+            reply = await self._submit(request)
+        check(reply, what)
         self._points.add(point)
 
     def remove(self, point: Point) -> None:
-        """Removes one; the device is told when the app goes on."""
+        """Removes one; the device is told before the app runs on, see `_tell_removed`."""
         if point in self._points:
             self._removed.add(point)
 

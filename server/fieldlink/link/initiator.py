@@ -130,6 +130,7 @@ class Initiator(Link):
             device_id=self._device_id,
             now=now,
             kind=self._kind,
+            is_initiator=True,
         )
         self._handshake = None
         self._act_at = None

@@ -23,11 +23,12 @@ class Session:
         device_id: bytes,
         now: float,
         kind: PeerKind = PeerKind.DEVICE,
+        is_initiator: bool = False,
     ) -> None:
         self.peer_key = peer_key
         self.device_id = device_id
         self.kind = kind
-        self.mux = Mux()
+        self.mux = Mux(sends_up=is_initiator == (kind is PeerKind.DEVICE))
         self.proven = False
         """Whether a valid TRANSPORT frame has arrived."""
         self._sending = sending

@@ -170,7 +170,7 @@ class SimulatedAgent:
                 self._reply(ReplyStatus.DONE)
                 self.resetting = target == messages.ResetTarget.DEVICE
                 self.machine.restart()
-                self.running, self._dead = True, False
+                self._dead = False  # and a stopped one stays stopped
             case messages.Status():
                 breaks = sum(kind < 2 for kind, _, _ in self.points)
                 counts = bytes([not self.running, 0, breaks, len(self.points) - breaks])

@@ -8,6 +8,7 @@ import pytest
 
 from fieldlink import debug_messages as messages
 from fieldlink.debug import DebugError, RequestRefusedError, SessionEndedError, open_client
+from fieldlink.debug.stops import stop_report
 from fieldlink.debug_messages import EndReason, Permission, StopReason
 from fieldlink.keys import KeyPair, KeyUse
 from fieldlink.testing.debug_agent import CODE_BASE, COUNTER, DATA_BASE, ENTRY, FLASH_BASE
@@ -95,9 +96,94 @@ def test_a_point_that_is_removed_and_set_again_costs_nothing(bench):
             await target.resume()
             assert (await stopped).reason == StopReason.BREAKPOINT
             assert target.round_trips == spent + 1
-            target.remove(point)
-            await target.resume(step=True)
-            assert bench.end.agent.points == set()
+
+    run(scenario())
+
+
+async def go_on(target, *, step: bool = False) -> messages.Stop:
+    stopped = asyncio.ensure_future(target.next_stop())
+    await asyncio.sleep(0)
+    await target.resume(step=step)
+    return await stopped
+
+
+def test_going_on_from_a_breakpoint_costs_a_step_and_a_resume(bench):
+    """What GDB does: remove, step, insert, continue."""
+
+    async def scenario() -> None:
+        async with bench.serving(), open_client(bench.config()) as client:
+            target = client.target
+            await target.halt()
+            for address in (ENTRY, ENTRY + 2):
+                await target.insert((0, address, 2))
+            await go_on(target)
+            for _ in range(3):
+                spent = target.round_trips
+                pc = pc_of(await target.registers())
+                for address in (ENTRY, ENTRY + 2):
+                    target.remove((0, address, 2))
+                stop = await go_on(target, step=True)
+                # Also at the next breakpoint, which is removed as far as GDB knows.
+                assert stop.reason == StopReason.STEP
+                assert stop_report(stop, target, interrupted=False).cause is None
+                assert pc_of(stop.registers) != pc
+                for address in (ENTRY, ENTRY + 2):
+                    await target.insert((0, address, 2))
+                await go_on(target)
+                assert target.round_trips == spent + 2
+
+    run(scenario())
+
+
+def test_a_removed_breakpoint_is_gone_before_the_app_runs_and_a_watchpoint_before_a_step(bench):
+    async def scenario() -> None:
+        async with bench.serving(), open_client(bench.config()) as client:
+            target = client.target
+            await target.halt()
+            kept, removed, watched = (0, ENTRY + 2, 2), (0, ENTRY, 2), (2, COUNTER, 4)
+            for point in (kept, removed, watched):
+                await target.insert(point)
+            target.remove(removed)
+            target.remove(watched)
+            for _ in range(5):  # past the store that was watched
+                assert (await go_on(target, step=True)).reason == StopReason.STEP
+            assert bench.end.agent.points == {kept, removed}
+            assert not target.has_point(0, ENTRY)
+            stop = await go_on(target)
+            assert (stop.reason, pc_of(stop.registers)) == (StopReason.BREAKPOINT, ENTRY + 2)
+            assert bench.end.agent.points == {kept}
+
+    run(scenario())
+
+
+def test_letting_go_removes_what_was_still_patched(bench):
+    async def scenario() -> None:
+        async with bench.serving(), open_client(bench.config()) as client:
+            target = client.target
+            await target.halt()
+            await target.insert((0, ENTRY, 2))
+            target.remove((0, ENTRY, 2))
+            await go_on(target, step=True)
+            assert bench.end.agent.points
+            await target.release()
+            assert (bench.end.agent.points, bench.end.agent.running) == (set(), True)
+
+    run(scenario())
+
+
+def test_removed_points_make_room_for_new_ones(bench):
+    async def scenario() -> None:
+        async with bench.serving(), open_client(bench.config()) as client:
+            target = client.target
+            await target.halt()
+            points = [(0, CODE_BASE + 0x200 + 2 * i, 2) for i in range(9)]
+            for point in points[:8]:  # all that the simulated device has
+                await target.insert(point)
+            with pytest.raises(RequestRefusedError):
+                await target.insert(points[8])
+            target.remove(points[0])
+            await target.insert(points[8])
+            assert bench.end.agent.points == set(points[1:])
 
     run(scenario())
 

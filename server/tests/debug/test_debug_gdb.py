@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fieldlink import debug_messages as messages
 from fieldlink.debug import GdbService, SessionFacts, open_client
 from fieldlink.debug_messages import EndReason, Permission
 from fieldlink.testing.debug_agent import COUNTER, ENTRY
@@ -115,8 +116,13 @@ def test_breakpoint_step_and_finish_at_the_right_place(bench):
         first = await gdb("print $r0")
         spent = client.target.round_trips
         assert f"{ENTRY + 4:#x}" in await gdb("stepi")
-        assert client.target.round_trips - spent <= 2  # remove the breakpoint, step
+        assert client.target.round_trips - spent == 1
+        spent = client.target.round_trips
         assert "Breakpoint 1" in await gdb("continue")
+        assert client.target.round_trips - spent == 1
+        spent = client.target.round_trips
+        assert "Breakpoint 1" in await gdb("continue")  # from the breakpoint itself
+        assert client.target.round_trips - spent == 2
         assert await gdb("print $r0") != first
         await gdb("delete")
         await gdb(f"hbreak *{ENTRY:#x}")
@@ -168,6 +174,44 @@ def test_interrupt_output_and_detach(bench):
         await bench.until(lambda: bench.end.agent.running)
 
     with_gdb(bench, scenario)
+
+
+def test_run_starts_the_app_from_its_entry(bench):
+    """`monitor reset` leaves GDB with the registers it knows; `run` does not, and needs extended-remote."""
+
+    async def scenario(gdb, client, service) -> None:
+        assert "0x" in await gdb(f"target extended-remote 127.0.0.1:{service.port}")
+        await gdb("set arm force-mode thumb")
+        for _ in range(5):
+            await gdb("stepi")
+        await gdb("set $r0 = 500")
+        assert f"{ENTRY:#x}" in await gdb("starti")
+        assert f"{ENTRY:#x}" in await gdb("info registers pc")
+        assert "= 0" in await gdb("print $r0")
+        await gdb(f"break *{ENTRY + 2:#x}")
+        for _ in range(2):
+            await gdb("set $r0 = 500")
+            assert "Breakpoint 1" in await gdb("run")
+            assert "= 1" in await gdb("print $r0")
+        assert "killed" in await gdb("kill")
+        await bench.until(lambda: bench.end.agent.running and not bench.end.agent.points)
+        assert "Breakpoint 1" in await gdb("run")  # the connection is still there
+        assert "detached" in await gdb("detach")
+        await bench.until(lambda: bench.end.agent.running and not bench.end.agent.points)
+
+    with_gdb(bench, scenario, attach=False)
+
+
+def test_run_needs_the_permission_to_reset(bench):
+    bench.permissions = Permission.READ | Permission.WRITE | Permission.CONTROL
+
+    async def scenario(gdb, client, service) -> None:
+        await gdb(f"target extended-remote 127.0.0.1:{service.port}")
+        assert "failed" in await gdb("run")
+        assert "not being run" not in await gdb("monitor status")
+        assert not any(isinstance(request, messages.Reset) for request in bench.end.agent.requests)
+
+    with_gdb(bench, scenario, attach=False)
 
 
 def test_a_fault_is_a_signal_with_its_reason(bench):

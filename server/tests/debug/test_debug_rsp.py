@@ -152,8 +152,11 @@ def test_features_and_unknown_packets():
         b"PacketSize=4000", b"QStartNoAckMode+", b"qXfer:features:read+", b"qXfer:memory-map:read+",
         b"vContSupported+", b"swbreak+", b"hwbreak+",
     }  # fmt: skip
-    for unknown in (b"vMustReplyEmpty", b"QNonStop:1", b"!", b"qTStatus", b"qXfer:exec-file:read::0,10", b""):
+    for unknown in (b"vMustReplyEmpty", b"QNonStop:1", b"qTStatus", b"qXfer:exec-file:read::0,10", b""):
         assert ask(core, unknown) == [b""], unknown
+    assert not core.extended
+    assert ask(core, b"!") == [b"OK"]
+    assert core.extended
     assert ask(core, b"qSymbol::") == [b"OK"]
     assert ask(core, b"Hg0") == [b"OK"]
     assert ask(core, b"qfThreadInfo") + ask(core, b"qsThreadInfo") == [b"m1", b"l"]

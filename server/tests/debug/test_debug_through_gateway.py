@@ -17,6 +17,8 @@ from fieldlink.testing.debug_agent import COUNTER, DeviceEnd, ToyMachine
 from fieldlink.token import ALL_PERMISSIONS, issue_token, open_token
 
 HOST = "127.0.0.1"
+SLOTS = 2
+"""Sessions that a device takes, as the firmware does; one is not for readers."""
 SECRET = b"plaintext of the session"
 
 
@@ -27,13 +29,20 @@ class Device:
         self.device = device
         self.machine = ToyMachine()
         self.end: DeviceEnd | None = None
+        self.ends: dict[int, DeviceEnd] = {}
+        self._permissions: dict[int, Permission] = {}  # of the sessions in `ends`
         self._fleet_public = fleet_public
         device.debug = self._on_frame
 
     def _on_frame(self, frame: messages.DebugFrame) -> list[messages.DebugFrame]:
         if isinstance(frame, messages.OpenDevice):
             token = open_token(frame.token, self._fleet_public)
-            self.end = DeviceEnd(
+            taken = [self._permissions[session] for session in self.open_sessions()]
+            only_reads = token.permissions == Permission.READ
+            if len(taken) == SLOTS or (only_reads and taken.count(Permission.READ) == SLOTS - 1):
+                return [messages.Ended(session=frame.session, reason=EndReason.BUSY)]
+            self._permissions[frame.session] = token.permissions
+            self.end = self.ends[frame.session] = DeviceEnd(
                 session=frame.session,
                 session_id=frame.session_id,
                 device_id=b"dev-1",
@@ -45,7 +54,11 @@ class Device:
             )
             return []
         assert isinstance(frame, messages.Relay | messages.Ended)
-        return [] if self.end is None else self.end.receive(frame)
+        end = self.ends.get(frame.session)
+        return [] if end is None else end.receive(frame)
+
+    def open_sessions(self) -> list[int]:
+        return [session for session, end in self.ends.items() if not end.over]
 
 
 class Site:
@@ -130,6 +143,25 @@ def test_one_controls_others_may_read(fleet, event_log):
                 async with open_client(site.config()):
                     pass
             assert caught.value.reason == EndReason.BUSY
+
+    through_gateway(fleet, event_log, scenario)
+
+
+def test_readers_do_not_lock_out_who_controls(fleet, event_log):
+    async def scenario(site: Site) -> None:
+        async with open_client(site.config(permissions=Permission.READ)):
+            for _ in range(2):
+                with pytest.raises(SessionEndedError, match="as many read-only sessions as") as caught:
+                    async with open_client(site.config(permissions=Permission.READ)):
+                        pass
+                assert caught.value.reason == EndReason.BUSY
+            async with open_client(site.config()) as client:
+                await client.target.halt()
+        async with asyncio.timeout(10):
+            while site.device.open_sessions():  # until the device has heard of the end
+                await asyncio.sleep(0)
+        async with open_client(site.config(permissions=Permission.READ)):
+            pass
 
     through_gateway(fleet, event_log, scenario)
 

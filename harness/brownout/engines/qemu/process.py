@@ -30,6 +30,7 @@ _MESSAGE_LIMIT = 400
 _NOISE = re.compile(r"warning: nic \S+ has no peer")
 _PORT = re.compile(r"tcp:127\.0\.0\.1:([0-9]+)")
 _DOORBELL = "doorbell"
+_UPLINK = "uplink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ class QemuProcess:
         while True:
             listing = self._qmp.execute("query-chardev", deadline)
             waiting = {
-                str(item.get("label"))
+                _role(item.get("label"))
                 for item in (listing if isinstance(listing, list) else [])
                 if str(item.get("filename")).startswith("disconnected:")
             }
@@ -225,6 +226,11 @@ def command_line(
     arguments += ["-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"]
     # A reset ends the process: QEMU does not notice that the harness changes code it has translated already.
     arguments += ["-action", "reboot=shutdown"]
+    # The multiplexer holds 32 bytes for the UART, which alone takes the next one only when the firmware has
+    # read the one before and QEMU's main loop has come round. What came before the firmware enabled the
+    # receiver stays there until it reads the data register or another byte comes: so it is for the uplink
+    # alone. Its escape character must not be a byte.
+    arguments += ["-echr", "0x100"]
     by_index = {uart.index: name for name, uart in board.uart.items()}
     for index in range(max(by_index) + 1):
         name = by_index.get(index)
@@ -234,6 +240,7 @@ def command_line(
         where = (
             f"fd={doorbell}" if name == _DOORBELL else "host=127.0.0.1,port=0,server=on,wait=off,nodelay=on"
         )
+        where += ",mux=on" if name == _UPLINK else ""
         arguments += ["-chardev", f"socket,id={name},{where}", "-serial", f"chardev:{name}"]
     for address, memory in fills:
         arguments += ["-device", f"loader,file={memory.path},addr={address:#x},force-raw=on"]
@@ -243,13 +250,18 @@ def command_line(
 def _ports(listing: object, board: Board) -> dict[str, str]:
     ports: dict[str, str] = {}
     for item in listing if isinstance(listing, list) else []:
-        name, where = str(item.get("label")), _PORT.search(str(item.get("filename")))
+        name, where = _role(item.get("label")), _PORT.search(str(item.get("filename")))
         if where is not None and name in board.uart:
             ports[name] = f"socket://127.0.0.1:{where[1]}"
     missing = [name for name in board.uart if name not in ports and name != _DOORBELL]
     if missing:
         raise EngineError(f"QEMU reported no TCP port for UART {', '.join(missing)}: found {listing}")
     return ports
+
+
+def _role(label: object) -> str:
+    """The UART whose socket has this label: QEMU gives what is behind a multiplexer a name of its own."""
+    return str(label).removesuffix("-base")
 
 
 def _deadline() -> float:

@@ -117,6 +117,11 @@ class Restart:
     """Restart the app. No answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Start the app from its beginning and hold it there. Answer with the stop."""
+
+
 Command = (
     QueryStop
     | ReadAllRegisters
@@ -133,6 +138,7 @@ Command = (
     | Detach
     | Kill
     | Restart
+    | Run
 )
 
 
@@ -170,6 +176,8 @@ def parse_command(packet: bytes) -> Command | None:
 def _long(packet: bytes) -> Command | None:
     if packet.startswith(b"vKill"):
         return Kill(wants_answer=True)
+    if packet == b"vRun" or packet.startswith(b"vRun;"):  # its file and arguments mean nothing here
+        return Run()
     if packet.startswith(b"vCont;"):
         return _continue(packet[6:])
     if packet.startswith(b"qRcmd,"):

@@ -58,6 +58,7 @@ class RspServer:
         self._running = False
         self._output = bytearray()
         self._swbreak = self._hwbreak = False
+        self._extended = False
         self._documents = {
             b"features:read:target.xml": target_description(),
             b"memory-map:read:": memory_map(regions),
@@ -69,6 +70,11 @@ class RspServer:
     def running(self) -> bool:
         """Whether GDB waits for a stop."""
         return self._running
+
+    @property
+    def extended(self) -> bool:
+        """Whether GDB stays after a kill or a detach (`target extended-remote`)."""
+        return self._extended
 
     def receive_data(self, data: bytes) -> None:
         """Takes bytes from GDB, cut anywhere. Nothing in them raises."""
@@ -155,6 +161,9 @@ class RspServer:
             offered = packet.partition(b":")[2].split(b";")
             self._swbreak, self._hwbreak = b"swbreak+" in offered, b"hwbreak+" in offered
             return _FEATURES.encode("ascii")
+        if packet == b"!":
+            self._extended = True
+            return b"OK"
         if packet[:1] == b"H" or (packet[:1] == b"T" and packet[1:] in (b"1", b"-1", b"0")):
             return b"OK"
         simple = {
@@ -212,7 +221,7 @@ class RspServer:
         self._send(data.hex().encode("ascii"))
 
     def answer_stop(self, report: StopReport) -> None:
-        """To QueryStop."""
+        """To QueryStop and Run."""
         self._answered()
         self._send_stop(report)
 
