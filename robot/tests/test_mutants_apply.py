@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from mutant_patches import FOLDERS, ROOT, MutantError, read_all, read_mutant
 from mutant_runs import TestResult, matches
+
 from mutants import Outcome, Verdict, choose, exit_code, judge
 
 if TYPE_CHECKING:
