@@ -20,6 +20,7 @@ class Unit(enum.Enum):
     OPERATION = "op"
     OPERATION_RATE = "op/s"
     MESSAGE_RATE = "msg/s"
+    POINT_RATE = "points/s"
     ROUND_TRIP = "rt"
     RATIO = "x"
 
@@ -177,6 +178,23 @@ def _relay() -> tuple[Figure, ...]:
     return (*figures, memory)
 
 
+def _sweep() -> tuple[Figure, ...]:
+    group, rate, least = "sweep", Unit.POINT_RATE, Bound.AT_LEAST
+    linear = "time by operations, images of"
+    return (
+        Figure(group=group, key="reference-points", unit=rate, title="cuts of the reference upgrade"),
+        Figure(
+            group=group, key="reference-time", unit=Unit.SECOND, title="the whole sweep, 3 phases", aim=60.0
+        ),
+        Figure(group=group, key="nrf-rate", unit=rate, title="cuts of nrf52840-swap", aim=170.0, bound=least),
+        Figure(group=group, key="nrf-distinct", unit=rate, title="its recoveries that had to be run"),
+        Figure(group=group, key="linear-1x", unit=Unit.MILLISECOND, title=f"{linear} 2 KiB"),
+        Figure(group=group, key="linear-2x", unit=Unit.MILLISECOND, title=f"{linear} 4 KiB"),
+        Figure(group=group, key="linear-4x", unit=Unit.MILLISECOND, title=f"{linear} 8 KiB"),
+        Figure(group=group, key="linearity", unit=Unit.RATIO, title="the last by the first", aim=1.5),
+    )
+
+
 FIGURES: Final = (
     *_power_on(),
     *_upgrade(),
@@ -186,6 +204,7 @@ FIGURES: Final = (
     *_stack(),
     *_debug(),
     *_relay(),
+    *_sweep(),
 )
 """All figures, in the order of the table."""
 

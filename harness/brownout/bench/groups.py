@@ -10,6 +10,7 @@ from brownout.bench.doorbell import controller_s, model_s, operation_rate, round
 from brownout.bench.relay_group import measure_relay
 from brownout.bench.samples import Measurement
 from brownout.bench.sizes import image_sizes
+from brownout.bench.sweep_group import measure_sweep
 from brownout.bench.workbench import NEW, OLD
 from brownout.errors import ViolationError
 from brownout.flash import Erase, Program
@@ -135,5 +136,6 @@ GROUPS: Final[Mapping[str, Callable[[Workbench], list[Measurement]]]] = {
     "stack": measure_stack,
     "debug": measure_debug,
     "relay": measure_relay,
+    "sweep": measure_sweep,
 }
 """In the order in which they run; names as in figures.py."""

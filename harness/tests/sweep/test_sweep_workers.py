@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sweep_toy import ToyFactory, toy_target
+from sweep_toy import DyingFactory, ToyFactory, toy_target
 
 from brownout.errors import SweepError
 from brownout.sweep import SweepPlan, SweepResult, cluster_executor, local_executor, run_sweep
@@ -181,16 +181,4 @@ def test_a_deadline_ends_a_sweep() -> None:
 
 def test_a_worker_that_dies_is_an_error() -> None:
     with pytest.raises(SweepError, match="worker process ended"), local_executor(2) as executor:
-        run_sweep(toy_target(), PLAN, executor, factory=Dying())
-
-
-class Dying:
-    """Makes toys here, and ends the process of a worker."""
-
-    def __init__(self) -> None:
-        self._home = os.getpid()
-
-    def __call__(self, target, port, /):
-        if os.getpid() != self._home:
-            os._exit(3)
-        return ToyFactory()(target, port)
+        run_sweep(toy_target(), PLAN, executor, factory=DyingFactory())
