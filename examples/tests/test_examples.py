@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ from sweep_mutants import (
 from brownout.cli import main
 from brownout.flash import OperationLog
 from brownout.sweep import SweepPlan, run_sweep
+from brownout.sweep.result import Finding
 from brownout.target.model import HookContext
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def test_patch_applies_and_has_a_header(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", QUICK)
 def test_mutant_is_killed(name: str, tmp_path: Path) -> None:
     mutant = read_mutant(MUTANTS / f"{name}.patch")
-    verdict = sweep_mutants.sweep(mutant, mutant.sweep, tmp_path)
+    verdict = sweep_mutants.sweep(mutant, mutant.sweep, tmp_path, mutant.seed)
     assert verdict.verdict == "killed", verdict
     assert verdict.cut.startswith("nrf52840-swap:unicorn:1:op=")
 
@@ -103,12 +105,21 @@ def test_header_is_read(tmp_path: Path) -> None:
     mutant = read_mutant(patch)
     assert (mutant.name, mutant.removes, mutant.sweep) == ("good", "a protection in two lines", "cuts")
     assert mutant.targets == ("examples/x.c",)
+    assert mutant.seed is None
+    patch.write_text(HEADER.replace("cuts\n", "cuts\nSeed: 44\n") + DIFF)
+    assert read_mutant(patch).seed == 44
 
 
 @pytest.mark.parametrize(
     "text",
-    [DIFF, HEADER, HEADER.replace("Sweep: cuts\n", "") + DIFF, HEADER.replace("cuts", "all") + DIFF],
-    ids=["no header", "no diff", "no plan", "unknown plan"],
+    [
+        DIFF,
+        HEADER,
+        HEADER.replace("Sweep: cuts\n", "") + DIFF,
+        HEADER.replace("cuts", "all") + DIFF,
+        HEADER.replace("cuts", "cuts\nSeed: x") + DIFF,
+    ],
+    ids=["no header", "no diff", "no plan", "unknown plan", "bad seed"],
 )
 def test_bad_header_is_an_error(text: str, tmp_path: Path) -> None:
     patch = tmp_path / "bad.patch"
@@ -143,6 +154,26 @@ def test_exit_code(baseline: str, mutant: str, code: int) -> None:
         for name, verdict in ((BASELINE, baseline), ("defect", mutant))
     ]
     assert exit_code(verdicts) == code
+
+
+def test_late_repair_of_half_way_bits_is_no_kill(small_swap: Target) -> None:
+    result = run_sweep(small_swap, SweepPlan(live=0, shrink=False, points=1, phases=("before",)))
+    late = Finding(
+        id="F1",
+        group="G1",
+        verdict="disagree",
+        detail="clean boot 2: the flash still changes",
+        replay="nrf52840-swap:unicorn:1:op=1494/torn/all_unstable/zeros",
+        shrunk="",
+        cuts=(),
+        operations=(),
+        where=(),
+        trail=(),
+    )
+    stable = replace(late, replay="nrf52840-swap:unicorn:1:op=1486/before")
+    other = replace(late, detail="clean boot 1: 'old', but the recovery ended in 'new'")
+    found = sweep_mutants.counted(replace(result, findings=(late, stable, other)))
+    assert found == [stable, other]
 
 
 def test_every_mutant_is_in_the_guide() -> None:
