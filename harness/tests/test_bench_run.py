@@ -17,7 +17,7 @@ from brownout.lab import FirmwareBuilds
 if TYPE_CHECKING:
     from pathlib import Path
 
-TIMEOUT_S = 120
+TIMEOUT_S = 280
 
 
 def bench(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from brownout.target import load_target
 
 ROOT = Path(__file__).resolve().parents[2]
 SWAP = "nrf52840-swap"
-TIMEOUT_S = 150
+TIMEOUT_S = 280
 
 
 def test_a_quick_run_measures_every_figure_of_the_group() -> None:

@@ -157,17 +157,21 @@ def test_run_fails_when_a_cut_does_not_fire(capfd: pytest.CaptureFixture[str], p
 
 @pytest.mark.emulator
 def test_ctrl_c_ends_run_in_order(probe_elf: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from brownout.cli import main; main()", "run", "--boot", str(probe_elf)],
+    code = "from brownout.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "run", "--boot", str(probe_elf)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(2)]
-    assert lines[1] == "probe ready\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=TIMEOUT_S)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(2)]
+            assert lines[1] == "probe ready\n"
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert "power cut" in out
     assert err.splitlines()[-1] == "interrupted"

@@ -206,15 +206,20 @@ def test_ctrl_c_ends_a_sweep_quietly(tiny: Tiny) -> None:
     (tiny.path / "hooks.py").write_text(
         f"import pathlib\ndef seen(context):\n    pathlib.Path({str(marker)!r}).touch()\n"
     )
-    command = [sys.executable, "-c", "from brownout.cli import main; main()", "sweep", str(tiny.file)]
+    code = "from brownout.cli import main; main()"
     with subprocess.Popen(
-        [*command, "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code, "sweep", str(tiny.file), "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
-        deadline = time.monotonic() + 60
-        while not marker.exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)  # until a worker process has assessed a point
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            deadline = time.monotonic() + 60
+            while not marker.exists() and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.05)  # until a worker process has assessed a point
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # its workers end with it
     assert process.returncode == 130, (out, err)
     assert (out, err.strip()) == (b"", b"")
 
