@@ -10,7 +10,6 @@ from unicorn import (
     UC_HOOK_MEM_READ,
     UC_HOOK_MEM_WRITE,
     UC_MEM_WRITE,
-    UC_MODE_MCLASS,
     UC_MODE_THUMB,
 )
 from unicorn import arm_const as arm
@@ -80,8 +79,8 @@ class Machine:
         self._is_exclusive = False
         self._writes: list[tuple[int, bytes]] = []
         self._undo: list[tuple[int, bytes]] = []
-        self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M3)
+        # Not UC_MODE_MCLASS: it means a Cortex-M33, whatever model is asked for.
+        self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB, cpu=arm.UC_CPU_ARM_CORTEX_M3)
         self._uc.mem_map(CODE, SIZE)
         self._uc.mem_map(DATA, SIZE)
         self._uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._on_access)
