@@ -4,6 +4,7 @@ Both programs carry the command line of device_vectors/commands.h, which the fix
 third one for the host: the kernel's debug channel between a scripted link and a scripted agent.
 """
 
+import fcntl
 import hashlib
 import os
 import selectors
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -58,6 +60,7 @@ CHANNEL_SOURCES = (
     *(CHANNEL / f"{name}.c" for name in ("channel_commands", "channel_stubs")),
     *(IMAGE / f"{name}.c" for name in ("commands", "host_main")),
 )
+HOST_PROGRAMS = {"commands": (*VECTOR_SOURCES, IMAGE / "host_main.c"), "channel": CHANNEL_SOURCES}
 
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wmissing-prototypes")
 HOST = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -162,8 +165,8 @@ def _generate_codecs(into: Path) -> None:
         _run([_tool("zcbor"), "code", "-c", str(CDDL / f"{name}.cddl"), "-d", "-e", "-t", *types, *files])
 
 
-def _compile(into: Path, compiler: str, flags: tuple[str, ...], own: tuple[Path, ...]) -> list[str]:
-    """Objects of `own`, the codecs and third-party code; only our own code gets our warnings."""
+def _compile(into: Path, compiler: str, flags: tuple[str, ...], own: Collection[Path]) -> dict[Path, str]:
+    """Objects of `own`, the codecs and third-party code by source; only our own code gets our warnings."""
     monocypher, zcbor = _find_third_party()
     generated = into / "gen"
     generated.mkdir()
@@ -174,13 +177,16 @@ def _compile(into: Path, compiler: str, flags: tuple[str, ...], own: tuple[Path,
     ]
     includes = [f"-I{path}" for path in INCLUDES]
     common = [compiler, *flags, "-std=c11", "-DZCBOR_CANONICAL", *includes, *system, "-c"]
-    objects = []
-    for source in (*foreign, *own):
+
+    def compile_one(source: Path) -> str:
         target = into / f"{source.stem}.o"
         strict = STRICT if source in own else ()
         _run([*common, *strict, str(source), "-o", str(target)])
-        objects.append(str(target))
-    return objects
+        return str(target)
+
+    # All cores: the other test workers wait for what is built.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip((*foreign, *own), pool.map(compile_one, (*foreign, *own)), strict=True))
 
 
 def _fingerprint(flags: tuple[str, ...]) -> str:
@@ -200,43 +206,47 @@ def _fingerprint(flags: tuple[str, ...]) -> str:
 
 
 def _cached(name: str, flags: tuple[str, ...], build: Callable[[Path], None]) -> Path:
-    """The folder of a finished build. Test workers may race to make it: the first one to finish wins."""
+    """The folder of a finished build. The first test worker to ask makes it, others wait for that."""
     finished = BUILD / f"{name}-{_fingerprint(flags)}"
-    if not finished.exists():
-        BUILD.mkdir(parents=True, exist_ok=True)
-        working = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILD))
-        try:
-            build(working)
+    if finished.exists():
+        return finished
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # for as long as a test may take
+        if not finished.exists():
+            working = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILD))
             try:
+                build(working)
                 working.rename(finished)
-            except OSError:
-                if not finished.exists():
-                    raise
-        finally:
-            shutil.rmtree(working, ignore_errors=True)
+            finally:
+                shutil.rmtree(working, ignore_errors=True)
     return finished
 
 
 @pytest.fixture(scope="session")
-def host_program() -> Path:
-    """The command line for the host, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+def host_programs() -> Path:
+    """The folder of HOST_PROGRAMS, under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
     def build(into: Path) -> None:
-        objects = _compile(into, "gcc", HOST, (*VECTOR_SOURCES, IMAGE / "host_main.c"))
-        _run(["gcc", *HOST, *objects, "-o", str(into / "commands")])
+        every = sorted({source for own in HOST_PROGRAMS.values() for source in own})
+        objects = _compile(into, "gcc", HOST, every)
+        for name, own in HOST_PROGRAMS.items():
+            linked = [built for source, built in objects.items() if source in own or source not in every]
+            _run(["gcc", *HOST, *linked, "-o", str(into / name)])
 
-    return _cached("host", HOST, build) / "commands"
+    return _cached("host", HOST, build)
 
 
 @pytest.fixture(scope="session")
-def channel_program() -> Path:
-    """The kernel's debug channel with a scripted link and agent, for the host, under the sanitizers."""
+def host_program(host_programs: Path) -> Path:
+    """The command line for the host."""
+    return host_programs / "commands"
 
-    def build(into: Path) -> None:
-        objects = _compile(into, "gcc", HOST, CHANNEL_SOURCES)
-        _run(["gcc", *HOST, *objects, "-o", str(into / "commands")])
 
-    return _cached("channel", HOST, build) / "commands"
+@pytest.fixture(scope="session")
+def channel_program(host_programs: Path) -> Path:
+    """The kernel's debug channel with a scripted link and agent, for the host."""
+    return host_programs / "channel"
 
 
 @pytest.fixture(scope="session")
@@ -253,7 +263,7 @@ def device_image() -> Path:
 
     def build(into: Path) -> None:
         sources = (*VECTOR_SOURCES, IMAGE / "device_main.c")
-        objects = _compile(into, "arm-none-eabi-gcc", (*DEVICE, "-fstack-usage"), sources)
+        objects = _compile(into, "arm-none-eabi-gcc", (*DEVICE, "-fstack-usage"), sources).values()
         script = ["-nostartfiles", "-T", str(IMAGE / "device.ld"), "-Wl,--gc-sections"]
         _run(["arm-none-eabi-gcc", *DEVICE, *objects, *script, "-o", str(into / "vectors.elf")])
 
@@ -279,9 +289,9 @@ def host(start_host: Callable[[], Ask]) -> Ask:
     return start_host()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def emulated(device_image: Path) -> Iterator[Ask]:
-    """The libraries on an emulated Cortex-M3."""
+    """The libraries on an emulated Cortex-M3, for one module: idle, they poll the UART and take time."""
     machine = ["-machine", "mps2-an385", "-nodefaults", "-display", "none", "-serial", "stdio"]
     program = CommandLine([_tool("qemu-system-arm"), *machine, "-kernel", str(device_image)])
     yield program.ask
