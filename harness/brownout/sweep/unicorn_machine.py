@@ -13,21 +13,10 @@ if TYPE_CHECKING:
     from brownout.sweep.machine import Machine
     from brownout.target import Target
 
-_PAGE = 4096
-"""Bytes of a page of Machine.take_reads()."""
-
-
-class _Machine(UnicornMachine):
-    """Tells what was read in ranges."""
-
-    def take_read_ranges(self) -> list[tuple[int, int]]:
-        """Parts (start, end) of the array that were read, executed or stored to since the last call."""
-        return [(page * _PAGE, page * _PAGE + _PAGE) for page in self.take_reads()]
-
 
 def unicorn_machine(target: Target, port: FlashPort, /) -> Machine:
     """A machine without power whose ROM holds what the target places outside the flash."""
-    machine = _Machine(
+    machine = UnicornMachine(
         target.board, rom=tuple(_outside(target)), port=port, vector_table=vector_table_of(target)
     )
     # It is given the states only that its own save() made.

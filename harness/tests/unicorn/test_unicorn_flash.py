@@ -200,6 +200,27 @@ def test_an_operation_on_a_marker_word_stops(make_rig: MakeRig) -> None:
     assert len(rig.port.operations) == 1
 
 
+READS = """
+function reset
+    ldr r4, =0x21001104
+    ldr r5, [r4]
+    ldr r4, =0x21002ffc
+    ldrb r5, [r4]
+    ldr r4, =0x2100fffc
+    ldr r5, [r4]
+    b .
+    .ltorg
+"""
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_what_code_read_of_the_array_is_told_once(make_rig: MakeRig, *, native: bool) -> None:
+    rig = make_rig(READS, native=native)
+    assert rig.run().kind is StopKind.SPIN
+    assert rig.machine.take_read_ranges() == ((0x1000, 0x3000), (0xF000, 0x10000))
+    assert rig.machine.take_read_ranges() == ()
+
+
 def test_nothing_is_operated_after_the_power_is_lost(make_rig: MakeRig) -> None:
     rig = make_rig("""
 function reset

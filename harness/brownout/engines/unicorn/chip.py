@@ -146,8 +146,8 @@ class Chip:
             return area.read(address, size)
         return area.read(address, area.end - address) + self.read(area.end, size - (area.end - address))
 
-    def take_reads(self) -> tuple[int, ...]:
-        """Pages of the array that were read since the last call, by number."""
+    def take_read_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Parts (start, end) of the array that were read since the last call."""
         return self.counter.take_touched(self.flash.base, self.flash.end)
 
     def store(self, address: int, data: bytes) -> None:

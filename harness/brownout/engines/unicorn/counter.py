@@ -167,14 +167,20 @@ class BlockCounter:
         for page in range(start >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1):
             self._touched[page] = 1
 
-    def take_touched(self, start: int, end: int) -> tuple[int, ...]:
-        """Pages of `start` up to `end`, counted from `start`, executed or read since the last call."""
+    def take_touched(self, start: int, end: int) -> tuple[tuple[int, int], ...]:
+        """Ranges of `start` up to `end`, executed or read since the last call.
+
+        Whole pages (start, end), counted from `start`.
+        """
         first, last = start >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1
-        found: list[int] = []
+        found: list[tuple[int, int]] = []
         at = self._touched.find(1, first, last)
         while at >= 0:
-            found.append(at - first)
-            at = self._touched.find(1, at + 1, last)
+            behind = self._touched.find(0, at, last)
+            if behind < 0:
+                behind = last
+            found.append(((at - first) << PAGE_SHIFT, (behind - first) << PAGE_SHIFT))
+            at = self._touched.find(1, behind, last)
         self._touched[first:last] = bytes(last - first)
         error = uclib.uc_ctl(self._uc._uch, ctypes.c_int(_FLUSH_TLB))  # noqa: SLF001 - no call for it either
         if error:

@@ -100,7 +100,7 @@ class Machine:
         """
         self._services.start(ram_seed)
         self._chip.flash.place(sectors)
-        self._chip.take_reads()
+        self._chip.take_read_ranges()
         self._chip.fill_ram(ram_seed)
         self._counter.time = 0
         self.resets = 0
@@ -201,13 +201,12 @@ class Machine:
         """Bytes for the UART of a role to receive. Raises EngineError: there is none."""
         self._assembly.serial(role).feed(data)
 
-    def take_reads(self) -> tuple[int, ...]:
-        """Which parts of the array decided what happened since the last call or power-on.
+    def take_read_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Which parts (start, end) of the array decided what happened since the last call or power-on.
 
-        Numbers of 4 KiB pages, counted from the start of the array, that code was executed from, data read
-        from or stored to, by the processor or on its behalf.
+        Pages of 4 KiB that were executed, read or stored to by the processor or on its behalf.
         """
-        return self._chip.take_reads()
+        return self._chip.take_read_ranges()
 
     # -- state -----------------------------------------------------------------------------------------
 

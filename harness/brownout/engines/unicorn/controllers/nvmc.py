@@ -169,8 +169,10 @@ class Nvmc(StorageBlock, StoreGate):
         address = self._base + offset
         for region in range(self._REGIONS):
             base = self.ACL + 0x10 * region
-            start, size, permissions = (self.peek(base + 4 * word) for word in range(3))
-            if permissions & 2 and start <= address < start + size:
+            if not self.peek(base + 8) & 2:
+                continue
+            start, size = self.peek(base), self.peek(base + 4)
+            if start <= address < start + size:
                 self._bus.log(f"flash at {address:#x} is write-protected by ACL region {region}")
                 return True
         return False

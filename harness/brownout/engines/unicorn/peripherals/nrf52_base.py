@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from brownout.engines.unicorn.peripherals.registers import WORD, WordRegisters, numbered
@@ -21,28 +22,28 @@ INTENCLR: Final = 0x308
 SHORTS: Final = 0x200
 
 
-class StoreGate:
+class StoreGate(ABC):
     """What decides whether stores into flash and UICR are carried out: the NVMC."""
 
+    @abstractmethod
     def check_store(self, offset: int, lanes: int) -> bool:
         """Whether a store at `offset` of the bits in `lanes` is carried out. Raises AccessFaultError."""
-        raise NotImplementedError
 
 
-class EventRouter:
+class EventRouter(ABC):
     """What carries events to tasks: the PPI."""
 
+    @abstractmethod
     def join(self, base: int, peripheral: NordicPeripheral) -> None:
         """The peripheral at `base` takes part."""
-        raise NotImplementedError
 
+    @abstractmethod
     def signal(self, address: int) -> None:
         """The event register at `address` was set by its peripheral."""
-        raise NotImplementedError
 
+    @abstractmethod
     def routes(self, address: int) -> bool:
         """Whether an enabled channel listens to the event register at `address`."""
-        raise NotImplementedError
 
 
 class NordicPeripheral(WordRegisters):
@@ -124,9 +125,10 @@ class NordicPeripheral(WordRegisters):
         self._events = 0
         self._inten = 0
         self._update_irq()
-        self._router = self._bus.find(EventRouter)
-        if self._router is not None:
-            self._router.join(self._settings.base, self)
+        if self._router is None:
+            self._router = self._bus.find(EventRouter)  # type: ignore[type-abstract]  # it makes none
+            if self._router is not None:
+                self._router.join(self._settings.base, self)
 
     def read_word(self, offset: int) -> int:
         """Value of a register; tasks read 0."""

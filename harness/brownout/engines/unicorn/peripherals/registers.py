@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 WORD: Final = 0xFFFF_FFFF
 
 
-class WordRegisters:
+class WordRegisters(ABC):
     """Byte and halfword accesses turned into word accesses, for peripherals whose registers are words.
 
     A subclass implements read_word() and write_word().
@@ -30,13 +31,13 @@ class WordRegisters:
         shift, mask = 8 * (offset & 3), (1 << 8 * size) - 1
         self.write_word(offset & ~3, (value & mask) << shift & WORD, mask << shift & WORD)
 
+    @abstractmethod
     def read_word(self, offset: int) -> int:
         """Value of the register at `offset`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_word(self, offset: int, value: int, lanes: int) -> None:
         """A store to the register at `offset` of the bits in `lanes`; the others are 0 in `value`."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
