@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fieldlink import audit, debug_relay
 from fieldlink.audit import AuditEntry, AuditEvent
@@ -124,16 +124,7 @@ class DebugService:
             await self._refuse(request, reason)
             return
         session = self._table.reserve(request, self._now(), time.time())
-        opened = AuditEntry(
-            time_ms=int(time.time() * 1000),
-            event=AuditEvent.OPENED,
-            client=session.client,
-            device_id=session.device_id,
-            session_id=session.session_id,
-            permissions=int(session.token.permissions),
-            token_serial=session.token.serial,
-        )
-        if not await self._writer.put(opened):
+        if not await self._writer.put(_entry(AuditEvent.OPENED, session)):
             self._table.cancel(session, request, EndReason.UNAVAILABLE, self._now())
             return
         if self._table.grant(session, request, self._now()):
@@ -233,14 +224,8 @@ class DebugService:
         who = f"client {session.client}, device {session.device_id} ({_short(session.session_id)})"
         _log.info("%s: ended by the %s: %s", who, closed.ended_by, reason_text(closed.reason))
         self._writer.put(
-            AuditEntry(
-                time_ms=int(time.time() * 1000),
-                event=AuditEvent.ENDED,
-                client=session.client,
-                device_id=session.device_id,
-                session_id=session.session_id,
-                permissions=int(session.token.permissions),
-                token_serial=session.token.serial,
+            replace(
+                _entry(AuditEvent.ENDED, session),
                 reason=closed.reason,
                 ended_by=closed.ended_by,
                 to_device=to_device,
@@ -273,6 +258,19 @@ def reason_text(reason: int) -> str:
         return EndReason(reason).name.lower().replace("_", " ")
     except ValueError:
         return f"reason {reason}"
+
+
+def _entry(event: AuditEvent, session: debug_relay.Session) -> AuditEntry:
+    """What every entry about a session says, now."""
+    return AuditEntry(
+        time_ms=int(time.time() * 1000),
+        event=event,
+        client=session.client,
+        device_id=session.device_id,
+        session_id=session.session_id,
+        permissions=int(session.token.permissions),
+        token_serial=session.token.serial,
+    )
 
 
 def _short(session_id: bytes) -> str:
