@@ -86,11 +86,24 @@ def example(root: Path, name: str) -> Path:
 def build_swap(root: Path, folder: Path, size: int) -> Path:
     """Build the example with images of `size` bytes in a copy of its sources; return its target file.
 
+    Raises BuildError.
+    """
+    copy_swap(root, folder)
+    return make_swap(root, folder, size)
+
+
+def copy_swap(root: Path, folder: Path) -> None:
+    """Copy what the example is built from."""
+    for part in _COPIED:
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def make_swap(root: Path, folder: Path, size: int) -> Path:
+    """Build the copy in `folder` with images of `size` bytes; return its target file.
+
     The target file names what is built relative to itself, so a copy of the tree sweeps its own build.
     Raises BuildError.
     """
-    for part in _COPIED:
-        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     make = {
         key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     }
