@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from brownout.bench import FIGURES
+from brownout.bench import FIGURES, GROUPS, Measurement
 from brownout.bench.sizes import image_sizes
+from brownout.cli import main
 from brownout.lab import FirmwareBuilds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TIMEOUT_S = 280
+# The group `sweep` has a test of its own, and takes as long as the others.
+MEASURED = tuple(group for group in GROUPS if group != "sweep")
 
 
 def bench(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +37,8 @@ def bench(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 @pytest.mark.emulator
 def test_a_quick_run_measures_all_but_the_largest_crowd(tmp_path: Path) -> None:
     output = tmp_path / "new" / "bench.json"
-    run = bench("--quick", "--json", "--output", output)
+    only = [argument for group in MEASURED for argument in ("--only", group)]
+    run = bench("--quick", "--json", "--output", output, *only)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""  # progress is for terminals
     document = json.loads(output.read_text())
@@ -43,7 +47,9 @@ def test_a_quick_run_measures_all_but_the_largest_crowd(tmp_path: Path) -> None:
     assert document["machine"]["cores"] == os.cpu_count()
 
     figures = {figure["name"]: figure for figure in document["figures"]}
-    assert list(figures) == [figure.name for figure in FIGURES if not figure.name.endswith("-1000")]
+    assert list(figures) == [
+        figure.name for figure in FIGURES if figure.group in MEASURED and not figure.name.endswith("-1000")
+    ]
     for figure in figures.values():
         assert figure["value"] > 0, figure["name"]
         assert figure["min"] <= figure["median"] <= figure["max"]
@@ -78,6 +84,23 @@ def test_a_quick_run_measures_all_but_the_largest_crowd(tmp_path: Path) -> None:
     assert 0.5 < value["debug.read-share"] < 1  # framing, two sealings and telemetry cost something
     assert value["relay.p50-100"] <= value["relay.p99-100"]
     assert 1000 < value["relay.memory"] < 1_000_000
+
+
+def test_every_group_is_measured_unless_some_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = {figure.group: figure.name for figure in reversed(FIGURES)}
+    groups = {
+        group: lambda _bench, name=name: [Measurement(name=name, samples=(1.0,))]
+        for group, name in ((group, first[group]) for group in GROUPS)
+    }
+    monkeypatch.setattr("brownout.bench.runner.GROUPS", groups)
+    for arguments, expected in (([], GROUPS), (["--only", "relay", "--only", "size"], ("size", "relay"))):
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", "--quick", "--json", *arguments])
+        assert ended.value.code == 0
+        figures = json.loads(capsys.readouterr().out)["figures"]
+        assert [figure["name"] for figure in figures] == [first[group] for group in expected]
 
 
 def test_sizes_need_no_emulator_and_agree_with_the_images(tmp_path: Path) -> None:

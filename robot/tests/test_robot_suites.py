@@ -1,37 +1,64 @@
-"""Every Robot suite passes, each in a process of its own, so that `make test` runs them on all workers."""
+"""Every Robot suite passes, each in a process of its own.
+
+One test worker has them all and runs two at a time: they mostly wait, and leave it to the other workers to
+keep the cores busy.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Runs = Mapping[Path, Future[None]]
 
 ROOT = Path(__file__).parents[2]
 SUITES = sorted((ROOT / "robot" / "suites").rglob("[!_]*.robot"))
 DEADLINE_S = 280
+AT_A_TIME = 2
 
 
-@pytest.mark.emulator
-@pytest.mark.parametrize("suite", SUITES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_suite_passes(suite: Path, tmp_path: Path) -> None:
+def run_suite(suite: Path, folder: Path) -> None:
     command = [
-        *(sys.executable, "-m", "robot", "--outputdir", str(tmp_path), "--console", "dotted"),
+        *(sys.executable, "-m", "robot", "--outputdir", str(folder), "--console", "dotted"),
         *("--variable", "ENGINE:qemu", str(suite)),
     ]
     firmware = os.environ.get("BROWNOUT_FIRMWARE", str(ROOT / "build" / "firmware"))
     result = subprocess.run(
         command,
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"BROWNOUT_FIRMWARE": firmware},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
         check=False,
     )
-    assert result.returncode == 0, f"see {tmp_path}/log.html\n{result.stdout}\n{result.stderr}"
+    assert result.returncode == 0, f"see {folder}/log.html\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """The suites that were asked for, in the order of their tests: the next one runs while a test waits."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    suites = [item.callspec.params["suite"] for item in items if item.function is test_suite_passes]
+    pool = ThreadPoolExecutor(AT_A_TIME)
+    yield {suite: pool.submit(run_suite, suite, tmp_path_factory.mktemp(suite.stem)) for suite in suites}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.emulator
+@pytest.mark.xdist_group("robot")
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_suite_passes(suite: Path, runs: Runs) -> None:
+    runs[suite].result(DEADLINE_S)
 
 
 def test_there_is_a_suite_for_every_element() -> None:
