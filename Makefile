@@ -46,10 +46,12 @@ format: setup ## format Python, C and Robot sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 	@git ls-files 'firmware/*.[ch]' 'examples/*.[ch]' | xargs $(BIN)/clang-format -i
 
-sweep: firmware ## cut the reference upgrade everywhere, its recoveries too, then the nRF52840 example: build/sweep
+sweep: firmware ## cut the reference upgrade everywhere, its recoveries too, its download, then the nRF52840 example: build/sweep
 	@mkdir -p $(BUILD)/sweep
 	@$(BIN)/brownout sweep examples/reference/target.toml --depth 2 --jobs $(WORKERS) \
 	    --json $(BUILD)/sweep/reference.json --html $(BUILD)/sweep/reference.html
+	@$(BIN)/brownout sweep examples/reference/download.toml --points 40 \
+	    --json $(BUILD)/sweep/reference-download.json --html $(BUILD)/sweep/reference-download.html
 	@$(BIN)/brownout sweep examples/nrf52840-swap/target.toml --jobs $(WORKERS) \
 	    --json $(BUILD)/sweep/nrf52840-swap.json --html $(BUILD)/sweep/nrf52840-swap.html
 
@@ -59,6 +61,7 @@ bench: firmware ## measure; prints a table and writes build/bench/bench.json
 mutants: setup ## build each mutant and check that the suites, or the sweep, catch it
 	@$(BIN)/python robot/tests/mutants.py --workers $(WORKERS)
 	@$(BIN)/python examples/sweep_mutants.py --workers $(WORKERS)
+	@$(BIN)/python examples/download_mutants.py
 
 clean: ## remove what was built (not the environment)
 	@rm -rf $(BUILD)

@@ -99,16 +99,17 @@ def publish_release(
     layout: Layout,
     images: Sequence[ModuleImage],
     now: float | None = None,
+    content_key: ContentKey | None = None,
 ) -> ReleaseRecord:
     """Publishes a release, or changes nothing that a reader can see.
 
     Blobs are written first (each atomically, named by content); one database transaction then makes them
     a release. ConfigError for bad input, StoreError when the store cannot take it. `now`: seconds since
-    1970.
+    1970. `content_key` is drawn; one that is given must not have encrypted anything else.
     """
     if release_key.use is not KeyUse.RELEASE:
         raise ConfigError(f"a {release_key.use.value} key cannot sign releases; use a release key")
-    content_key = ContentKey.generate()
+    content_key = content_key or ContentKey.generate()
     manifest = build_manifest(
         board=board, sequence=sequence, layout=layout, images=images, key_id=content_key.key_id
     )

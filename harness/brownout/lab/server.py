@@ -90,16 +90,18 @@ class LabServer:
         with self._changed:
             return len(self._events)
 
-    def events(self, kind: type[_Event], device_id: str | None, *, since: int = 0) -> list[_Event]:
-        """Events of a kind about a device (None: any), oldest first."""
-        return [event for _, event in self.timed_events(kind, device_id, since=since)]
+    def events(
+        self, kind: type[_Event], device_id: str | None, *, since: int = 0, until: int | None = None
+    ) -> list[_Event]:
+        """Events of a kind about a device (None: any) between two marks, oldest first."""
+        return [event for _, event in self.timed_events(kind, device_id, since=since, until=until)]
 
     def timed_events(
-        self, kind: type[_Event], device_id: str | None, *, since: int = 0
+        self, kind: type[_Event], device_id: str | None, *, since: int = 0, until: int | None = None
     ) -> list[tuple[float, _Event]]:
         """events() with the time of each, in seconds of time.monotonic()."""
         with self._changed:
-            recent = self._events[since:]
+            recent = self._events[since:until]
         return [
             (timed.time_s, timed.event)
             for timed in recent

@@ -12,12 +12,15 @@ from brownout.device import Device
 from brownout.engines.base import PowerState
 from brownout.engines.qemu import QemuEngine
 from brownout.errors import CutNotFired, EngineError, StateError
+from brownout.live.surroundings import Surrounded
+from brownout.sweep.clean_boots import CellState, boots_missing
+from brownout.sweep.keys import FlashKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from brownout.flash import FlashModel, Snapshot
+    from brownout.flash import FlashModel, LogRecord, Snapshot
     from brownout.power import Cut
     from brownout.target import Outcome, Target
 
@@ -27,21 +30,25 @@ _POLL_S: Final = 0.002
 _SLOWEST_HZ: Final = 5_000_000
 """QEMU runs twenty times more halfwords a second than this; a busy machine does not."""
 _LEAST_S: Final = 5.0
+_SHOWN_LINES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A power session. `cut` is None for one that was left alone; `outcome` is "" when there was none.
 
+    `hit` is the operation at which the cut fired: the one that this very run had there.
     `wrong` says what an arrival lacked, or why there was none; `flash` is the array when the power was off;
-    `operations` counts those of this session.
+    `cells` what clean boots are compared by; `operations` counts those of this session.
     """
 
     cut: Cut | None
     outcome: str
     wrong: str
     flash: bytes
+    cells: CellState
     operations: int
+    hit: LogRecord | None = None
 
     @property
     def digest(self) -> str:
@@ -52,7 +59,8 @@ class Session:
 class LiveTarget:
     """Use it as a context manager. `seed` decides what torn operations leave, as in a sweep.
 
-    Raises EngineError when QEMU cannot run the target.
+    What the board is connected to runs from __enter__() to __exit__(). Raises EngineError when QEMU cannot
+    run the target, TargetError for surroundings that cannot be used.
     """
 
     def __init__(self, target: Target, *, seed: int) -> None:
@@ -74,15 +82,31 @@ class LiveTarget:
             if flash.base <= item.address < flash.end:
                 self._device.load(item.data, item.address - flash.base)
         self._start = self._device.snapshot()
+        self._keys = FlashKeys(self._start.geometry)
         self.before: Final = bytes(self.model.shadow)
+        self._surrounded = None if target.live is None else Surrounded(target, target.live)
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._device.close)
+            if self._surrounded is not None:
+                undo.enter_context(self._surrounded.running())
+                # Off before they stop; a second close does nothing.
+                undo.callback(self._device.close)
+                self._surrounded.connect(self._device)
+            self._stack = undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._device.close()
+        self._stack.close()
+
+    @property
+    def surroundings(self) -> object:
+        """What the target's [live] function returned; None for a board that runs alone."""
+        return None if self._surrounded is None else self._surrounded.made
 
     @property
     def model(self) -> FlashModel:
@@ -101,12 +125,16 @@ class LiveTarget:
         """
         self._device.restore(self._start)
         sessions = [self._cut(cut) for cut in cuts]
-        boots = 1 + (self.target.clean_boots if clean_boots is None else clean_boots)
-        for _ in range(boots):
-            sessions.append(self._boot())
-            if not sessions[-1].outcome:
-                break
-        return tuple(sessions)
+        wanted = self.target.clean_boots if clean_boots is None else clean_boots
+        boots = [self._boot()]
+        while boots[-1].outcome and boots_missing([boot.cells for boot in boots], wanted):
+            boots.append(self._boot())
+        return (*sessions, *boots)
+
+    @property
+    def _cells(self) -> CellState:
+        snapshot = self.model.snapshot()
+        return CellState(cells=self._keys.stable(snapshot), unstable=bool(snapshot.array.unstable))
 
     def _cut(self, cut: Cut) -> Session:
         device = self._device
@@ -125,7 +153,9 @@ class LiveTarget:
             outcome="",
             wrong="",
             flash=bytes(self.model.shadow),
+            cells=self._cells,
             operations=0 if fired is None else fired.ordinal,
+            hit=next((record for record in reversed(self.model.log) if record.cut is not None), None),
         )
 
     def _boot(self) -> Session:
@@ -138,6 +168,7 @@ class LiveTarget:
             outcome=outcome,
             wrong=wrong,
             flash=bytes(self.model.shadow),
+            cells=self._cells,
             operations=self.model.ordinal,
         )
 
@@ -149,6 +180,9 @@ class LiveTarget:
             if engine.state is PowerState.OFF:
                 engine.raise_for_failure()
                 return "", "the power went off by itself"
+            if self._surrounded is not None and not self._surrounded.arrived():
+                time.sleep(_POLL_S)
+                continue
             # A reset replaces the process: for a moment there is none to ask.
             with contextlib.suppress(StateError, EngineError):
                 last = engine.program_counter()
@@ -156,7 +190,10 @@ class LiveTarget:
                 if arrived:
                     return self._judge(arrived)
             time.sleep(_POLL_S)
-        return "", f"it has not arrived after {self.deadline_s:.0f} s, at {last:#x}"
+        lines = self._device.console.text(session_only=True).split("\n")[-_SHOWN_LINES:]
+        said = f"; last on the console: {' | '.join(lines)}" if any(lines) else ""
+        at = f", at {last:#x}" if last else ""
+        return "", f"it has not arrived after {self.deadline_s:.0f} s{at}{said}"
 
     @property
     def _engine(self) -> QemuEngine:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from brownout.errors import CutNotFired, ReplayError, SweepError
+from brownout.errors import BrownoutError, CutNotFired, ReplayError, SweepError
 from brownout.flash import FlashModel, RecordKind
+from brownout.live.choose import in_states, spread
 from brownout.live.qemu import LiveTarget, Session
 from brownout.power import Cut, Replay, parse_replay
 from brownout.sweep.assess import DISAGREE, HOOK, LOOP, NOT_FIRED, RULE, WRONG_FLASH
-from brownout.sweep.points import cuts_of, sample
+from brownout.sweep.clean_boots import unrest
+from brownout.sweep.places import Places
+from brownout.sweep.points import cuts_of, selected
 from brownout.sweep.result import (
+    FORMAT,
+    VERSION,
     DepthSummary,
     Finding,
     FindingGroup,
     OperationInfo,
     PointResult,
     SweepResult,
+    coverage_of,
 )
 from brownout.sweep.rules import rule_kinds
-from brownout.target import HookContext
+from brownout.sweep.stops import DeadlineError, StopReason, SweepInterruptedError, SweepStoppedError
+from brownout.sweep.trace import check_names
+from brownout.target import HookContext, sector_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +41,9 @@ if TYPE_CHECKING:
 
 _ENGINE: Final = "qemu"
 _ARRIVED_WRONG: Final = "it arrived"
+
+_Operation: TypeAlias = tuple[RecordKind, int, int, str]
+"""An operation: kind, offset, length, digest of the data."""
 
 
 class Progress(Protocol):
@@ -57,11 +68,14 @@ def sweep_live(target: Target, plan: SweepPlan, *, progress: Progress | None = N
     Raises:
         SweepError: a plan with faults or pairs, or a target that is not well without a cut.
         EngineError: QEMU cannot run the target.
+        SweepStoppedError: the deadline passed, or QEMU failed; it has what is known.
+        SweepInterruptedError: Ctrl-C; it has what is known.
     """
     if plan.faults or plan.depth != 1:
         raise SweepError(
             "engine qemu: makes single power cuts only: use --engine unicorn for faults and depth 2"
         )
+    check_names(target)
     if not plan.phases:
         raise SweepError("phases: empty: there is nothing to sweep")
     seed = target.seed if plan.seed is None else plan.seed
@@ -76,10 +90,15 @@ class _LiveSweep:
         self._plan = plan
         self._seed = seed
         self._progress = progress
+        self._places = Places(live.target)
+        self._clean: list[_Operation] = []
         self._start = 0.0
+        self._requested = 0
         self._points: list[PointResult] = []
         self._findings: list[Finding] = []
         self._groups: dict[tuple[str, str, str, str], str] = {}
+        self._hits: list[tuple[str, str]] = []
+        self._log: list[str] = []
 
     def run(self) -> SweepResult:
         self._start = time.monotonic()
@@ -92,19 +111,53 @@ class _LiveSweep:
                 f"{self._target.name}: without a cut it ends in '{verdict.name}', "
                 f"expected '{self._target.expected}'"
             )
-        operations = self._operations(self._live.model.log)
+        log = self._live.model.log
+        operations = self._operations(log)
+        self._clean = _first_session(log)
         if not operations:
             raise SweepError(f"{self._target.name}: no flash operation ever happened: expected an upgrade")
         wanted = [
-            (number, phase, variant, cut)
-            for number in sample(len(operations), self._plan.points, self._seed, "points")
-            for phase, variant, cut in cuts_of(number, self._plan)
+            (operation, phase, variant, cut)
+            for operation in spread(self._allowed(operations), self._plan.points, self._seed)
+            for phase, variant, cut in cuts_of(operation.number, self._plan)
         ]
-        for done, (number, phase, variant, cut) in enumerate(wanted):
+        self._requested = len(wanted)
+
+        def result(stopped: StopReason | None = None) -> SweepResult:
+            return self._result(operations, verdict.name, time.monotonic() - self._start, stopped)
+
+        try:
+            enough = self._all_points(wanted)
+        except KeyboardInterrupt as error:
+            raise SweepInterruptedError(result(StopReason.INTERRUPTED)) from error
+        except BrownoutError as error:
+            reason = StopReason.DEADLINE if isinstance(error, DeadlineError) else StopReason.ERROR
+            raise SweepStoppedError(str(error), result(reason)) from error
+        return result(StopReason.MAX_FINDINGS if enough else None)
+
+    def _all_points(self, wanted: Sequence[tuple[OperationInfo, str, str, Cut]]) -> bool:
+        """Make the cuts; whether there are enough findings before all are made. Raises DeadlineError."""
+        plan = self._plan
+        for done, (operation, phase, variant, cut) in enumerate(wanted):
             self._tell(done, len(wanted))
-            self._point(operations[number - 1], phase, variant, cut)
+            if plan.max_findings is not None and len(self._findings) >= plan.max_findings:
+                return True
+            if plan.deadline_s is not None and time.monotonic() - self._start >= plan.deadline_s:
+                raise DeadlineError("the sweep is not done within its time: cut fewer points")
+            self._point(operation, phase, variant, cut)
         self._tell(len(wanted), len(wanted))
-        return self._result(operations, verdict.name, time.monotonic() - self._start)
+        return False
+
+    def _allowed(self, operations: Sequence[OperationInfo]) -> list[OperationInfo]:
+        """Those that both plan and target want cut. Raises SweepError when there are none."""
+        named = set(selected(self._plan, len(operations)))
+        states = frozenset[str]() if self._target.live is None else self._target.live.states
+        found = [item for item in in_states(operations, states) if item.number in named]
+        if not found:
+            raise SweepError(
+                "operations: none of them is in a state of live.states: there is nothing to sweep"
+            )
+        return found
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
@@ -116,10 +169,12 @@ class _LiveSweep:
         try:
             sessions = self._live.run((cut,))
             verdict = judge(self._live, sessions)
+            hit = self._hit(operation, cut)
+            self._hits.append((hit.state, phase))
         except CutNotFired as error:
-            sessions = ()
+            sessions, hit = (), operation
             verdict = LiveVerdict(name=NOT_FIRED, detail=str(error), failed=True)
-        finding = self._finding(operation, phase, cut, verdict, sessions) if verdict.failed else ""
+        finding = self._finding(hit, phase, cut, verdict, sessions) if verdict.failed else ""
         self._points.append(
             PointResult(
                 operation=operation.number,
@@ -131,6 +186,22 @@ class _LiveSweep:
                 recovery_time=0,
             )
         )
+
+    def _hit(self, expected: OperationInfo, cut: Cut) -> OperationInfo:
+        """The operation that the cut hit, as its own run tells it.
+
+        In real time operation N of one run need not be that of another.
+        """
+        log = self._live.model.log
+        done = _first_session(log)
+        if done == self._clean[: len(done)]:
+            return expected
+        hit = self._operations(log)[-1]
+        if hit != expected:
+            self._log.append(
+                f"{cut}: hit {_where(hit)}; without a cut, this operation was {_where(expected)}"
+            )
+        return hit
 
     # -- the result ----------------------------------------------------------------------------------------
 
@@ -145,7 +216,6 @@ class _LiveSweep:
         replay = str(Replay(board=self._target.name, engine=_ENGINE, seed=self._seed, cuts=(cut,)))
         name = f"F{len(self._findings) + 1}"
         likes = (verdict.name, phase, operation.kind, operation.region)
-        where = f"{operation.kind} at {operation.offset:#x}"
         self._findings.append(
             Finding(
                 id=name,
@@ -156,7 +226,7 @@ class _LiveSweep:
                 shrunk=replay,
                 cuts=(str(cut),),
                 operations=(operation.number,),
-                where=(f"{where} ({operation.region})" if operation.region else where,),
+                where=(_where(operation),),
                 trail=tuple(session_text(number, session) for number, session in enumerate(sessions, 1)),
             )
         )
@@ -182,7 +252,7 @@ class _LiveSweep:
                     length=record.length,
                     pc=0,
                     symbol="",
-                    region=self._region(record.offset),
+                    region=self._places.region(record.offset),
                     state="" if state_of is None else state_of(bytes(model.shadow)),
                     boot=boot,
                 )
@@ -190,21 +260,15 @@ class _LiveSweep:
             model.apply(record.operation())
         return found
 
-    def _region(self, offset: int) -> str:
-        around = [
-            (area.end - area.start, name)
-            for name, area in self._target.region_names.items()
-            if area.start <= offset < area.end
-        ]
-        return min(around)[1] if around else ""
-
-    def _result(self, operations: Sequence[OperationInfo], clean: str, seconds: float) -> SweepResult:
+    def _result(
+        self, operations: Sequence[OperationInfo], clean: str, seconds: float, stopped: StopReason | None
+    ) -> SweepResult:
         target, flash = self._target, self._target.board.flash
         failed = len(self._findings)
         fired = sum(point.verdict != NOT_FIRED for point in self._points)
         return SweepResult(
-            format="brownout-sweep",
-            version=1,
+            format=FORMAT,
+            version=VERSION,
             target=target.name,
             board=target.board.name,
             engine=_ENGINE,
@@ -217,28 +281,21 @@ class _LiveSweep:
             clean_time=0,
             array_base=flash.base,
             array_size=flash.size,
-            sector_sizes=_runs(target),
+            sector_sizes=sector_runs(target.board),
             regions={name: (area.start, area.end - area.start) for name, area in target.region_names.items()},
             operations=operations,
             points=self._points,
             depths=[
-                DepthSummary(depth=1, requested=len(self._points), fired=fired, distinct=fired, failed=failed)
+                DepthSummary(depth=1, requested=self._requested, fired=fired, distinct=fired, failed=failed)
             ],
             findings=self._findings,
             groups=self._found_groups(),
-            coverage=self._coverage(operations),
+            coverage=coverage_of(self._hits),
             live=[],
-            machine_log=[],
+            machine_log=self._log,
+            complete=stopped is None,
+            stopped="" if stopped is None else stopped.value,
         )
-
-    def _coverage(self, operations: Sequence[OperationInfo]) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {}
-        for point in self._points:
-            state = operations[point.operation - 1].state
-            if state:
-                phases = found.setdefault(state, {})
-                phases[point.phase] = phases.get(point.phase, 0) + 1
-        return found
 
     def _found_groups(self) -> list[FindingGroup]:
         counts = Counter(finding.group for finding in self._findings)
@@ -267,12 +324,13 @@ def judge(live: LiveTarget, sessions: Sequence[Session]) -> LiveVerdict:
     if not recovery.outcome:
         name = WRONG_FLASH if recovery.wrong.startswith(_ARRIVED_WRONG) else LOOP
         return LiveVerdict(name=name, detail=recovery.wrong, failed=True)
+    restless = unrest([boot.cells for boot in boots])
     for number, boot in enumerate(boots[1:], 1):
         if boot.outcome != recovery.outcome:
             found = f"'{boot.outcome}'" if boot.outcome else boot.wrong
             detail = f"clean boot {number}: {found}, the recovery ended in '{recovery.outcome}'"
             return LiveVerdict(name=DISAGREE, detail=detail, failed=True)
-        if boot.flash != recovery.flash:
+        if number == restless:
             detail = f"clean boot {number} changed the flash ({boot.operations} operations)"
             return LiveVerdict(name=DISAGREE, detail=detail, failed=True)
     for violation in live.model.violations:
@@ -284,6 +342,7 @@ def judge(live: LiveTarget, sessions: Sequence[Session]) -> LiveVerdict:
         before=live.before,
         log=live.model.log,
         outcomes=tuple(boot.outcome for boot in boots[1:]),
+        surroundings=live.surroundings,
     )
     for name, hook in target.hooks.items():
         broken = hook(context)
@@ -312,13 +371,16 @@ def replay_live(target: Target, replay: str) -> tuple[LiveVerdict, tuple[str, ..
 def session_text(number: int, session: Session) -> str:
     """A power session in one line."""
     if session.cut is not None:
-        return f"boot {number}: {session.cut}; flash {session.digest[:12]}"
+        hit = "" if session.hit is None else f" hit {session.hit.kind.value} at {session.hit.offset:#x}"
+        return f"boot {number}: {session.cut}{hit}; flash {session.digest[:12]}"
     end = f"arrived in '{session.outcome}'" if session.outcome else session.wrong
     return f"boot {number}: {end} after {session.operations} flash operation(s); flash {session.digest[:12]}"
 
 
-def _runs(target: Target) -> tuple[tuple[int, int], ...]:
-    flash = target.board.flash
-    if flash.sectors:
-        return tuple((run[0], run[1]) for run in flash.sectors)
-    return ((flash.size // flash.sector_size, flash.sector_size),)
+def _first_session(log: OperationLog) -> list[_Operation]:
+    return [(item.kind, item.offset, item.length, item.digest) for item in log.operations(1)]
+
+
+def _where(operation: OperationInfo) -> str:
+    where = f"{operation.kind} at {operation.offset:#x}"
+    return f"{where} ({operation.region})" if operation.region else where

@@ -4,12 +4,13 @@ target = load_target(Path("target.toml"))
 print(explain(target))
 """
 
-from brownout.target.explain import as_document, explain
+from brownout.target.explain import as_document, explain, sector_runs
 from brownout.target.loader import load_target
 from brownout.target.model import (
     AddressRange,
     Hook,
     HookContext,
+    LiveSettings,
     Outcome,
     Placed,
     StateReader,
@@ -21,6 +22,7 @@ __all__ = [
     "AddressRange",
     "Hook",
     "HookContext",
+    "LiveSettings",
     "Outcome",
     "Placed",
     "StateReader",
@@ -28,5 +30,6 @@ __all__ = [
     "as_document",
     "explain",
     "load_target",
+    "sector_runs",
     "starter_text",
 ]

@@ -31,6 +31,7 @@ def explain(target: Target) -> str:
             "",
             "After each cut",
             *_checks(target),
+            *_live(target),
         )
     )
 
@@ -72,6 +73,9 @@ def as_document(target: Target) -> dict[str, object]:
         "rules": sorted(target.rules),
         "hooks": list(target.hooks),
         "state_hook": target.state_of is not None,
+        "live": None
+        if target.live is None
+        else {"surroundings": target.live.name, "states": sorted(target.live.states)},
         "seed": target.seed,
     }
 
@@ -175,10 +179,22 @@ def _words(words: Mapping[int, int]) -> str:
     return ", ".join(f"{value:#010x} at {address:#010x}" for address, value in words.items())
 
 
+def _live(target: Target) -> Iterator[str]:
+    live = target.live
+    if live is None:
+        return
+    yield ""
+    yield "The board does not run alone"
+    yield f"  it is connected to what '{live.name}' of the hooks makes: swept on engine qemu, in real time"
+    yield "  a boot has arrived when that says so as well"
+    if live.states:
+        yield f"  cut in the states {', '.join(sorted(live.states))} only"
+
+
 def _checks(target: Target) -> Iterator[str]:
     yield f"  a boot must arrive within {target.boot_budget:,} halfwords of executed code"
     if target.clean_boots > 1:
-        yield f"  {target.clean_boots} boots in a row must end in the same outcome and leave the same flash"
+        yield f"  {target.clean_boots} boots in a row must end in the same outcome and leave the flash alone"
     if target.rules:
         yield f"  the flash rules must hold: {', '.join(sorted(target.rules))}"
     if target.hooks:

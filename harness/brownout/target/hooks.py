@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from brownout.board import Board
-    from brownout.target.model import HookContext, Placed
+    from brownout.target.model import HookContext, Placed, Target
 
 _MODULE_PREFIX = "brownout_hooks_"
 
@@ -84,6 +84,18 @@ class StateHook:
             return f"({type(error).__name__}: {error})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurroundingsHook:
+    """Makes what the board is connected to: calls the function with the target."""
+
+    file: HookFile
+    name: str
+
+    def __call__(self, target: Target, /) -> object:
+        """What it returned. Raises TargetError."""
+        return _call(self.file, self.name, target)
+
+
 def load_hook_file(path: Path) -> HookFile:
     """Read and run the hooks file. Raises TargetError."""
     try:
@@ -117,10 +129,10 @@ def hook_files(file: HookFile, name: str, board: Board) -> Mapping[str, bytes]:
     return dict(result)
 
 
-def _call(file: HookFile, name: str, board: Board) -> object:
+def _call(file: HookFile, name: str, argument: Board | Target) -> object:
     function = file.function(name)
     try:
-        return function(board)
+        return function(argument)
     except Exception as error:
         raise TargetError(f"{file.path}: {name}: {type(error).__name__}: {error}") from error
 

@@ -11,8 +11,8 @@ from brownout.elf import load_elf
 from brownout.errors import BoardError, ElfError, SettingsError, TargetError
 from brownout.settings import load_settings
 from brownout.target.cores import core_problem
-from brownout.target.hooks import HookFile, InvariantHook, StateHook, load_hook_file
-from brownout.target.model import AddressRange, Hook, Placed, Target
+from brownout.target.hooks import HookFile, InvariantHook, StateHook, SurroundingsHook, load_hook_file
+from brownout.target.model import AddressRange, Hook, LiveSettings, Placed, Target
 from brownout.target.outcomes import expected_outcome, read_outcomes
 from brownout.target.placing import Places, made_files, place_all
 from brownout.target.schema import TargetFile
@@ -80,6 +80,7 @@ def load_target(path: Path, platform: Path | None = None) -> Target:
         state_of=_state(places, file, hooks),
         seed=file.seed,
         vector_table=vector_table,
+        live=_live(places, file, hooks),
     )
 
 
@@ -160,6 +161,25 @@ def _state(places: Places, file: TargetFile, hooks: HookFile | None) -> StateHoo
     if hooks is None or file.hooks is None or file.hooks.state is None:
         return None
     return StateHook(file=hooks, name=file.hooks.state)
+
+
+def _live(places: Places, file: TargetFile, hooks: HookFile | None) -> LiveSettings | None:
+    live = file.live
+    if live is None:
+        return None
+    if hooks is None or file.hooks is None:
+        raise places.error("live.surroundings", f"'{live.surroundings}': expected [hooks] file, which has it")
+    try:
+        hooks.function(live.surroundings)
+    except TargetError as error:
+        raise places.error("live.surroundings", str(error)) from error
+    if live.states and file.hooks.state is None:
+        raise places.error("live.states", "expected [hooks] state, which tells states from each other")
+    return LiveSettings(
+        name=live.surroundings,
+        surroundings=SurroundingsHook(file=hooks, name=live.surroundings),
+        states=frozenset(live.states),
+    )
 
 
 def _vector_table(places: Places, file: TargetFile, placed: Sequence[Placed]) -> int | None:

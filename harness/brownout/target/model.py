@@ -59,6 +59,7 @@ class HookContext:
 
     `flash` is the whole array, `before` what it was before the upgrade; `log` has every flash operation
     of the run with its cuts, `outcomes` the names of the outcomes of the clean boots, in order.
+    `surroundings` is what the [live] function returned, None for a board that runs alone.
     """
 
     target: Target
@@ -66,6 +67,7 @@ class HookContext:
     before: bytes
     log: OperationLog
     outcomes: Sequence[str]
+    surroundings: object = None
 
 
 class Hook(Protocol):
@@ -93,6 +95,7 @@ class Target:
         state_of: names the state of the upgrade protocol, for coverage; None when the file has no such hook.
         seed: default seed.
         vector_table: where the core reads its first stack pointer and reset vector; None: as the board says.
+        live: what the board is connected to, None for one that runs alone. Only brownout.live can run it.
     """
 
     path: Path
@@ -110,6 +113,27 @@ class Target:
     state_of: StateReader | None
     seed: int
     vector_table: int | None = None
+    live: LiveSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """A target beside its surroundings.
+
+    `name` is the function's, `surroundings` makes what brownout.live.Surroundings describes; `states` of the
+    upgrade protocol to cut in, none for all.
+    """
+
+    name: str
+    surroundings: SurroundingsMaker
+    states: frozenset[str]
+
+
+class SurroundingsMaker(Protocol):
+    """Makes what the board is connected to, not yet started."""
+
+    def __call__(self, target: Target, /) -> object:
+        """Raises TargetError."""
 
 
 class StateReader(Protocol):

@@ -102,6 +102,14 @@ class HooksEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEntry:
+    """`[live]`: what the board is connected to, on an engine in real time; `states` to cut in, () for all."""
+
+    surroundings: str
+    states: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFile:
     """The whole file."""
 
@@ -124,3 +132,4 @@ class TargetFile:
     outcome: tuple[OutcomeEntry, ...] = ()
     regions: Mapping[str, RegionEntry] = field(default_factory=dict)
     hooks: HooksEntry | None = None
+    live: LiveEntry | None = None
