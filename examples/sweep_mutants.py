@@ -15,8 +15,6 @@ firmware as it is gets what the mutants got, with each seed.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,33 +26,32 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from brownout.bench.sweep_group import copy_swap, make_swap
 from brownout.errors import BrownoutError
 from brownout.flash import Resolve
 from brownout.sweep.plan import ALL_TORN, SweepPlan
 from brownout.sweep.run import run_sweep
 from brownout.target import load_target
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ci"))
+
+from patch_files import MutantError, PatchFile, Times, read_header
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Future
 
-    from brownout.sweep.result import Finding, SweepResult
+    from brownout.sweep.result import SweepResult
     from brownout.target import Target
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-EXAMPLE: Final = Path("examples") / "nrf52840-swap"
-MUTANTS: Final = ROOT / EXAMPLE / "mutants"
+MUTANTS: Final = ROOT / "examples" / "nrf52840-swap" / "mutants"
 OUTPUT: Final = ROOT / "build" / "sweep-mutants"
 BASELINE: Final = "baseline"
 SMALL_IMAGE: Final = 2048
 """Half a page: every kind of step, and some 1,700 operations instead of 12,000."""
-_BUILD_TIMEOUT_S: Final = 120
-_APPLY_TIMEOUT_S: Final = 30
 _SWEEP_TIMEOUT_S: Final = 900.0
-_LATE_REPAIR: Final = "the flash still changes"
-_FIELD: Final = re.compile(r"(Removes|Sweep|Seed): *(.+)")
-_TARGET: Final = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
-_COPIED: Final = ("examples", "firmware/lib", "firmware/tools")
+_FIELDS: Final = {"Removes": Times.ONCE, "Sweep": Times.ONCE, "Seed": Times.AT_MOST_ONCE}
 
 _UNSTABLE_TORN: Final = tuple(way for way in ALL_TORN if way.resolve is not Resolve.RANDOM)
 _PLAN: Final = SweepPlan(live=0, shrink=False, deadline_s=_SWEEP_TIMEOUT_S)
@@ -68,27 +65,13 @@ SHARES: Final = ((16, 400), (128, 600), (None, 1500))
 """Operations cut, and operations of recoveries, until there is a finding; None is all."""
 
 
-class MutantError(Exception):
-    """A mutant that says nothing: a bad patch, a failed build, a sweep that could not run."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """One patch file: what it takes away, how it is swept, and the files that it changes.
+class Mutant(PatchFile):
+    """One patch file: what it takes away, and how it is swept. `seed` None is the target's own."""
 
-    `seed` None is the target's own.
-    """
-
-    path: Path
     removes: str
     sweep: str
     seed: int | None
-    targets: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the file without its ending."""
-        return self.path.stem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,37 +96,18 @@ class Verdict:
 
 def read_mutant(path: Path) -> Mutant:
     """Read a patch file. Raises MutantError when its header lacks something."""
-    text = path.read_text(encoding="utf-8")
-    header, separator, _ = text.partition("\n--- a/")
-    fields: dict[str, str] = {}
-    key = ""
-    for line in header.splitlines():
-        match = _FIELD.fullmatch(line)
-        if match is not None and match[1] not in fields:
-            key = match[1]
-            fields[key] = match[2]
-        elif line.startswith(" ") and key:
-            fields[key] += f" {line.strip()}"
-        elif line.strip():
-            raise MutantError(
-                f"{path.name}: line '{line}' before the diff: expected Removes, Sweep and Seed, once each"
-            )
-    targets = tuple(_TARGET.findall(text))
-    if not separator or not targets or not {"Removes", "Sweep"} <= set(fields):
-        raise MutantError(
-            f"{path.name}: expected Removes, Sweep and a diff, found {', '.join(fields) or 'none'}"
-        )
-    if fields["Sweep"] not in PLANS:
-        raise MutantError(f"{path.name}: Sweep: '{fields['Sweep']}': expected one of {', '.join(PLANS)}")
-    seed = fields.get("Seed", "")
+    fields, targets = read_header(path, _FIELDS)
+    (how,), seed = fields["Sweep"], "".join(fields["Seed"])
+    if how not in PLANS:
+        raise MutantError(f"{path.name}: Sweep: '{how}': expected one of {', '.join(PLANS)}")
     if seed and not seed.isdecimal():
         raise MutantError(f"{path.name}: Seed: '{seed}': expected a number")
     return Mutant(
         path=path,
-        removes=fields["Removes"],
-        sweep=fields["Sweep"],
-        seed=int(seed) if seed else None,
         targets=targets,
+        removes=fields["Removes"][0],
+        sweep=how,
+        seed=int(seed) if seed else None,
     )
 
 
@@ -152,51 +116,17 @@ def read_all(folder: Path = MUTANTS) -> tuple[Mutant, ...]:
     return tuple(read_mutant(path) for path in sorted(folder.glob("*.patch")))
 
 
-def apply(mutant: Mutant, tree: Path) -> None:
-    """Change the files in `tree`, a copy of the sources. Raises MutantError."""
-    # Git must not see the repository around `tree`: it would skip files outside its present folder.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment["GIT_CEILING_DIRECTORIES"] = str(tree.resolve().parent)
-    command = ["git", "apply", "--whitespace=nowarn", str(mutant.path.resolve())]
-    done = subprocess.run(
-        command,
-        cwd=tree,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=_APPLY_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
-        raise MutantError(
-            f"{mutant.path.name}: does not apply ({reason}): make it anew, docs/mutants.md says how"
-        )
-
-
 def build(mutant: Mutant | None, folder: Path) -> Path:
-    """Build the example, mutated or as it is, in `folder`; return its target file. Raises MutantError."""
+    """Build the example, mutated or as it is, in `folder`; return its target file.
+
+    Raises MutantError, BuildError.
+    """
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
-    for part in _COPIED:
-        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_swap(ROOT, tree)
     if mutant is not None:
-        apply(mutant, tree)
-    environment = {
-        key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
-    }
-    command = ["make", "--no-print-directory", "-C", str(tree / EXAMPLE), f"SIZE={SMALL_IMAGE}"]
-    command += [
-        f"BIN={Path(sys.executable).absolute().parent}",
-        f"THIRD_PARTY={ROOT / 'build' / 'third_party'}",
-    ]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
-    )
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        raise MutantError(f"the build failed: {lines[0] if lines else f'exit code {done.returncode}'}")
-    return tree / EXAMPLE / "target.toml"
+        mutant.apply(tree)
+    return make_swap(ROOT, tree, SMALL_IMAGE)
 
 
 def sweep(
@@ -241,29 +171,15 @@ def sweep_until_found(target: Target, plan: SweepPlan, most: int = len(SHARES)) 
         points, pairs = SHARES[number]
         result = run_sweep(target, replace(plan, points=points, pairs=pairs))
         number += 1
-        if counted(result) or number == most:
+        if result.findings or number == most:
             return result, number
 
 
-def counted(result: SweepResult) -> list[Finding]:
-    """The findings, but one kind: a late repair of bits that first read right and later do not.
-
-    No firmware can avoid it. One that looks whether its last operation is complete may be told so by a
-    half-way bit at one power-on, and the contrary at the next; then it repairs, and the flash changes.
-    """
-    return [
-        finding
-        for finding in result.findings
-        if not (finding.detail.endswith(_LATE_REPAIR) and "/torn/" in finding.replay)
-    ]
-
-
 def _judge(result: SweepResult) -> tuple[str, str, str]:
-    findings = counted(result)
-    if not findings:
+    if not result.findings:
         return "survived", "", ""
     examples = {group.example for group in result.groups}
-    finding = next((found for found in findings if found.id in examples), findings[0])
+    finding = next(found for found in result.findings if found.id in examples)
     where = f" at {finding.where[0]}" if finding.where else ""
     return "killed", finding.replay, f"{finding.verdict}{where}: {finding.detail}"
 

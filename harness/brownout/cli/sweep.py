@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import multiprocessing
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ import click
 
 from brownout.cli.options import platform_option
 from brownout.cli.sweep_progress import SweepProgress
+from brownout.cli.sweep_trace import TracePrinter
 from brownout.cli.sweep_words import replay_words, summary
 from brownout.errors import BrownoutError
 from brownout.files import write_atomic
@@ -21,10 +22,10 @@ from brownout.live import replay_live, sweep_live
 from brownout.power import Cut, parse_replay
 from brownout.report import render_html, render_json, render_suites
 from brownout.sweep.executors import cluster_executor, local_executor
-from brownout.sweep.places import Places
 from brownout.sweep.plan import ALL_TORN, FAULTS, FEW_TORN, PHASES, SweepPlan
 from brownout.sweep.replay import replay as replay_run
 from brownout.sweep.run import run_sweep
+from brownout.sweep.stops import SweepInterruptedError, SweepStoppedError
 from brownout.target import load_target
 
 if TYPE_CHECKING:
@@ -34,21 +35,43 @@ if TYPE_CHECKING:
     from brownout.target import Target
 
 EXIT_FINDINGS: Final = 1
+EXIT_INTERRUPTED: Final = 130
 _ENGINES: Final = ("unicorn", "qemu", "renode")
 _NOT_YET: Final = ("renode",)
 _LIVE_POINTS: Final = 10
+"""Unless it is told, where every cut is made live."""
+_ALL: Final = 0
 
 
 def _count(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
-    """`all` is None, or a number of at least 1. Where every cut is made live, a few are the default."""
-    del parameter
+    """A number of at least 1, _ALL for `all`, None when nothing was said."""
+    del context, parameter
     if text is None:
-        return _LIVE_POINTS if context.params.get("engine") == "qemu" else None
-    if text == "all":
         return None
+    if text == "all":
+        return _ALL
     if not text.isdecimal() or int(text) < 1:
         raise click.BadParameter(f"'{text}': expected all, or a number of at least 1")
     return int(text)
+
+
+def _operations(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[tuple[int, int | None], ...]:
+    """Ranges of operations: first and last, None for the last there is."""
+    del context, parameter
+    found: list[tuple[int, int | None]] = []
+    for part in text.split(",") if text is not None else ():
+        match = re.fullmatch(r"([1-9][0-9]{0,8})(-([1-9][0-9]{0,8})?)?", part.strip())
+        if match is None:
+            raise click.BadParameter(
+                f"'{part}': expected A, A-B or A- with commas between, such as 100-250,700"
+            )
+        first, last = int(match[1]), int(match[3] or 0) or (None if match[2] else int(match[1]))
+        if last is not None and last < first:
+            raise click.BadParameter(f"'{part}': ends before it begins")
+        found.append((first, last))
+    return tuple(found)
 
 
 def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
@@ -72,15 +95,17 @@ def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, 
 @click.option(
     "--engine",
     type=click.Choice(_ENGINES),
-    default="unicorn",
-    show_default=True,
-    is_eager=True,
-    help="What runs it.",
+    help="What runs it (default: unicorn; qemu for a target with [live]).",
 )
 @click.option(
     "--phases", callback=_names(PHASES), default="all", help="Where in an operation to cut (default: all)."
 )
 @click.option("--points", callback=_count, help="Operations to cut: all, or N (default: all; 10 on QEMU).")
+@click.option(
+    "--operations",
+    callback=_operations,
+    help="Cut these operations only, such as 100-250,700 (default: all).",
+)
 @click.option(
     "--depth", type=click.IntRange(1, 2), default=1, show_default=True, help="2 cuts the recovery too."
 )
@@ -97,6 +122,13 @@ def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, 
 @click.option(
     "--live", type=click.IntRange(min=0), default=6, show_default=True, help="Cuts to do again from power-on."
 )
+@click.option("--max-findings", type=click.IntRange(min=1), metavar="N", help="Stop after N findings.")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after so long, and say what is known then.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for the whole result.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="File for the report.")
 @click.option("--emit-robot", type=click.Path(path_type=Path), help="Folder for a Robot test of each group.")
@@ -105,9 +137,10 @@ def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, 
 @platform_option
 def sweep_command(
     file: Path,
-    engine: str,
+    engine: str | None,
     phases: tuple[str, ...],
     points: int | None,
+    operations: tuple[tuple[int, int | None], ...],
     depth: int,
     depth2_points: int | None,
     torn: str,
@@ -116,6 +149,8 @@ def sweep_command(
     jobs: int | None,
     cluster: str | None,
     live: int,
+    max_findings: int | None,
+    deadline: float | None,
     json_file: Path | None,
     html_file: Path | None,
     emit_robot: Path | None,
@@ -125,12 +160,15 @@ def sweep_command(
 ) -> int:
     """Cut the power at every flash operation of the target FILE, recover, and say which cuts brick it.
 
-    Exit code: 0 clean, 1 findings, 2 error.
+    Exit code: 0 clean, 1 findings, 2 error or deadline, 130 Ctrl-C. A sweep that ends early writes and says
+    what it knows.
 
     \b
     Examples:
       brownout sweep target.toml --points 100
       brownout sweep target.toml --html report.html --json sweep.json
+      brownout sweep target.toml --operations 1400-1496 --torn all
+      brownout sweep target.toml --max-findings 1 --deadline 600
       brownout sweep target.toml --depth 2 --depth2-points 500
       brownout sweep target.toml --phases none --faults dropped,reset
       brownout sweep target.toml --replay swap:unicorn:1:op=117/torn/random --trace
@@ -142,6 +180,9 @@ def sweep_command(
     target = load_target(file, platform)
     if replay is not None:
         return _replay(target, replay, trace=trace)
+    engine = engine or ("unicorn" if target.live is None else "qemu")
+    if engine == "qemu" and points is None:
+        points = _LIVE_POINTS
     for output in (json_file, html_file):
         if output is not None:
             _make_folder(output)
@@ -150,15 +191,29 @@ def sweep_command(
         engine=engine,
         phases=phases,
         torn=FEW_TORN if torn == "default" else ALL_TORN,
-        points=points,
+        points=points or None,
+        operations=operations,
         depth=depth,
-        pairs=depth2_points,
+        pairs=depth2_points or None,
         faults=faults,
         live=live,
+        deadline_s=deadline,
+        max_findings=max_findings,
     )
-    result = _run(target, plan, jobs, cluster)
-    _write(result, file, json_file, html_file, emit_robot)
-    print(summary(result, str(file)))
+
+    def finish(result: SweepResult) -> None:
+        _write(result, file, json_file, html_file, emit_robot)
+        print(summary(result, str(file)))
+
+    try:
+        result = _run(target, plan, jobs, cluster)
+    except SweepStoppedError as stopped:
+        finish(stopped.result)
+        raise
+    except SweepInterruptedError as stopped:
+        finish(stopped.result)
+        return EXIT_INTERRUPTED
+    finish(result)
     different = sum(len(check.different) for check in result.live)
     if different:
         raise BrownoutError(
@@ -176,13 +231,7 @@ def _run(target: Target, plan: SweepPlan, jobs: int | None, cluster: str | None)
             local_executor(jobs or os.cpu_count() or 1) if cluster is None else cluster_executor(cluster)
         )
         with workers as executor:
-            try:
-                return run_sweep(target, plan, executor, progress)
-            except KeyboardInterrupt:
-                # A worker may have minutes of a device that never comes up before it.
-                for child in multiprocessing.active_children():
-                    child.terminate()
-                raise
+            return run_sweep(target, plan, executor, progress)
 
 
 def _replay(target: Target, replay: str, *, trace: bool) -> int:
@@ -191,8 +240,7 @@ def _replay(target: Target, replay: str, *, trace: bool) -> int:
     if wanted.engine == "qemu":
         return _replay_live(target, replay, trace=trace)
     recovery = 1 + sum(isinstance(event, Cut) for event in wanted.cuts)
-    tracer = _Tracer(target, recovery) if trace else None
-    report = replay_run(target, replay, on_boot=None if tracer is None else tracer.of_boot)
+    report = replay_run(target, replay, tracer=TracePrinter(target, recovery) if trace else None)
     print(replay_words(report))
     return EXIT_FINDINGS if report.failed else 0
 
@@ -204,26 +252,6 @@ def _replay_live(target: Target, replay: str, *, trace: bool) -> int:
     print("\n".join([f"replay {replay}", *story]))
     print(f"verdict {verdict.name}{f': {verdict.detail}' if verdict.detail else ''}")
     return EXIT_FINDINGS if verdict.failed else 0
-
-
-class _Tracer:
-    """Prints the instructions of one power session: number of the boot, address, symbol."""
-
-    def __init__(self, target: Target, session: int) -> None:
-        self._session = session
-        self._places = Places(target)
-        self._known: dict[int, str] = {}
-
-    def of_boot(self, session: int) -> Callable[[int], None] | None:
-        """What is called with each instruction of a boot."""
-        return self._print if session == self._session else None
-
-    def _print(self, address: int) -> None:
-        line = self._known.get(address)
-        if line is None:
-            line = f"boot {self._session}  {address:#010x}  {self._places.symbol(address)}\n"
-            self._known[address] = line
-        sys.stdout.write(line)
 
 
 def _make_folder(output: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from brownout.report import duration_text, is_failure, ranges_text, replay_command
+from brownout.report import duration_text, is_failure, ranges_text, replay_command, stopped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from brownout.sweep.result import FindingGroup, SweepResult
 
 _GROUPS_SHOWN: Final = 12
+_FAST: Final = 10
 
 
 def summary(result: SweepResult, target_file: str) -> str:
@@ -45,9 +46,19 @@ def _lines(result: SweepResult, target_file: str) -> Iterator[str]:
     for check in result.live:
         yield f"{'live:':<16}{check.same} of {check.sampled} cuts gave the same flash on {check.engine}"
         yield from (f"{'':<16}different: {replay}" for replay in check.different)
-    yield f"{'rate:':<16}{result.points_per_s:,.0f} points/s, {duration_text(result.duration_s)}"
+    if result.engine != "unicorn" and result.machine_log:
+        yield f"{'elsewhere:':<16}{len(result.machine_log)} cut(s) hit another operation than without a cut"
+        yield from (f"{'':<16}{line}" for line in result.machine_log[:_GROUPS_SHOWN])
+    decimals = 0 if result.points_per_s >= _FAST else 1
+    yield f"{'rate:':<16}{result.points_per_s:,.{decimals}f} points/s, {duration_text(result.duration_s)}"
+    yield from _found(result, target_file)
+
+
+def _found(result: SweepResult, target_file: str) -> Iterator[str]:
+    if not result.complete:
+        yield f"{stopped_text(result)}: this says nothing about the rest"
     if not result.findings:
-        yield "no findings"
+        yield "no findings" if result.complete else "no findings so far"
         return
     yield f"{len(result.findings):,} finding(s) in {len(result.groups)} group(s)"
     ordered = sorted(result.groups, key=lambda group: (-group.count, group.id))

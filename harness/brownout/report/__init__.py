@@ -8,7 +8,7 @@ from brownout.report.document import render_json
 from brownout.report.html import render_html, replay_command
 from brownout.report.numbers import duration_text, ranges_text
 from brownout.report.suites import render_suites
-from brownout.report.verdicts import FAILURES, is_failure, verdict_meaning
+from brownout.report.verdicts import FAILURES, is_failure, stopped_text, verdict_meaning
 
 __all__ = [
     "FAILURES",
@@ -19,5 +19,6 @@ __all__ = [
     "render_json",
     "render_suites",
     "replay_command",
+    "stopped_text",
     "verdict_meaning",
 ]

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from brownout.report.numbers import bytes_text, duration_text, ranges_text
 from brownout.report.pack import pack
-from brownout.report.verdicts import VerdictStyle, verdict_styles
+from brownout.report.verdicts import VerdictStyle, stopped_text, verdict_styles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +65,7 @@ def render_html(result: SweepResult, *, target_file: str, command: str = "", too
             tool=tool,
             target_file=target_file,
             styles=list(styles.values()),
+            stopped="" if result.complete else stopped_text(result),
             failed=failed,
             passed=len(result.points) - failed,
             what="cuts and faults"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FAILURES: Final[Mapping[str, str]] = {
     "brick": "the device never came up again: it faulted or locked up",
     "loop": "the device never came up again: it ran, slept or reset until the boot budget was spent",
-    "disagree": "boots in a row ended differently or left different flash: a late revert, or no end to it",
+    "disagree": "boots in a row ended differently, or went on changing the flash: a revert that comes late",
     "wrong-flash": "it came up, but the flash reads as in none of the outcomes: a mix, or damage",
     "rule": "a rule of the flash was broken on the way back",
     "hook": "an invariant of the target's hooks file did not hold",
@@ -54,6 +54,23 @@ def is_failure(verdict: str) -> bool:
 def verdict_meaning(verdict: str) -> str:
     """A verdict in one line."""
     return FAILURES.get(verdict, f"the device came up as '{verdict}', and so did every boot after")
+
+
+_STOPS: Final[Mapping[str, str]] = {
+    "interrupted": "interrupted",
+    "deadline": "its time was over",
+    "error": "an error",
+    "max-findings": "enough findings",
+}
+"""SweepResult.stopped -> in words."""
+
+
+def stopped_text(result: SweepResult) -> str:
+    """How far a sweep came that is not complete, and why: "stopped after 20 of 300 points (interrupted)"."""
+    fired = sum(depth.fired for depth in result.depths)
+    requested = sum(depth.requested for depth in result.depths)
+    why = _STOPS.get(result.stopped, result.stopped)
+    return f"stopped after {fired:,} of {requested:,} points ({why})"
 
 
 def verdict_styles(result: SweepResult) -> tuple[VerdictStyle, ...]:

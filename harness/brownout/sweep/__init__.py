@@ -19,6 +19,8 @@ from brownout.sweep.result import (
     SweepResult,
 )
 from brownout.sweep.run import run_sweep
+from brownout.sweep.stops import SweepInterruptedError, SweepStoppedError
+from brownout.sweep.tracing import Tracer
 
 __all__ = [
     "ALL_TORN",
@@ -36,9 +38,12 @@ __all__ = [
     "PointResult",
     "ReplayReport",
     "SerialExecutor",
+    "SweepInterruptedError",
     "SweepPlan",
     "SweepResult",
+    "SweepStoppedError",
     "TornVariant",
+    "Tracer",
     "cluster_executor",
     "local_executor",
     "replay",

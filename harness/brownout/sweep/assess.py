@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from brownout.flash import OperationLog
+from brownout.sweep.clean_boots import boots_missing, unrest
 from brownout.sweep.outcome import EndKind
 from brownout.target import HookContext
 
@@ -91,7 +92,7 @@ class Assessor:
         )
 
     def _clean_boots(self, recovery: Boot) -> tuple[Boot, ...]:
-        """Boots after the recovery: as many as the target asks for, fewer when one of them fails."""
+        """Boots after the recovery: as many as are needed, fewer when one of them does not arrive."""
         if recovery.kind is not EndKind.ARRIVED:
             return ()
         flash = recovery.end.flash
@@ -101,21 +102,25 @@ class Assessor:
             return known
         booter = self._booter
         booter.model.restore(flash)
-        found: list[Boot] = []
-        for _ in range(self._target.clean_boots):
+        boots = [recovery]
+        while self.needs_boot(boots):
             booter.model.power_off()
             booter.model.power_on()
-            boot = booter.boot()
-            found.append(boot)
-            if boot.kind is not EndKind.ARRIVED:
-                break
-            booter.model.restore(boot.end.flash)
+            boots.append(booter.boot())
+            booter.model.restore(boots[-1].end.flash)
+        found = tuple(boots[1:])
         if not flash.array.unstable:
-            self._clean[recovery.end.key] = tuple(found)
-        return tuple(found)
+            self._clean[recovery.end.key] = found
+        return found
+
+    def needs_boot(self, boots: Sequence[Boot]) -> bool:
+        """Whether one more clean boot is needed after the recovery and these."""
+        states = [boot.end.state for boot in boots]
+        return boots[-1].kind is EndKind.ARRIVED and boots_missing(states, self._target.clean_boots) > 0
 
     def _judge(self, boots: Sequence[Boot], *, faulty: bool) -> tuple[str, str, int] | None:
         first = boots[0].end
+        restless = unrest([boot.end.state for boot in boots])
         for number, boot in enumerate(boots):
             which = f"clean boot {number}: " if number else ""
             if boot.kind is not EndKind.ARRIVED:
@@ -129,7 +134,7 @@ class Assessor:
                     f"{which}'{boot.end.outcome}', but the recovery ended in '{first.outcome}'",
                     0,
                 )
-            if boot.end.stable != first.stable:
+            if number == restless:
                 return DISAGREE, f"{which}the flash still changes", 0
         return None
 

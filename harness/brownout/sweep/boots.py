@@ -64,13 +64,7 @@ class Booter:
         key = self.power_on_key()
         known = self.memo.find(key, self.target.boot_budget)
         if known is not None and known.end is not None:
-            return Boot(
-                first=known,
-                operations=known.rest_operations,
-                time=known.rest_time,
-                end=known.end,
-                kind=known.end.kind,
-            )
+            return Boot.of(known, known.end, self.target.boot_budget)
         return self.go_on(key, off=True)
 
     def power_on_key(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import multiprocessing
@@ -10,10 +11,19 @@ import signal
 import threading
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from brownout.errors import SweepError
+from brownout.sweep.stops import DeadlineError
 from brownout.sweep.tasks import Reply, run_job
 
 if TYPE_CHECKING:
@@ -27,11 +37,14 @@ T = TypeVar("T")
 _SLICE_S: Final = 0.5
 """A job comes back after about so long, with what it did not get to: for progress, balance and Ctrl-C."""
 _POLL_S: Final = 1.0
-_CONNECT_S: Final = 20
+_CONNECT_S: Final = 5
+_CLIENT_S: Final = 20
 
 
 class SerialExecutor(Executor):
     """Does each job at once, in this thread."""
+
+    width: Final = 1
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run it now."""
@@ -57,15 +70,24 @@ class SizedExecutor(Executor):
 
 @contextlib.contextmanager
 def local_executor(jobs: int) -> Iterator[Executor]:
-    """Worker processes on this machine; one job is this process. They end with the block, or with us."""
+    """Worker processes on this machine; one job is this process. They end with the block, or with us.
+
+    When an exception ends the block they are not waited for: each may have minutes of a device that never
+    comes up before it.
+    """
     if jobs <= 1:
         yield SerialExecutor()
         return
     # Not fork: the caller may have threads, and a fork copies what it holds.
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     pool = ProcessPoolExecutor(max_workers=jobs, mp_context=context, initializer=_begin_worker)
+    others = set(multiprocessing.active_children())
     try:
         yield SizedExecutor(pool, 2 * jobs)
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -95,16 +117,32 @@ def cluster_executor(address: str) -> Iterator[Executor]:
     except ImportError as error:
         raise SweepError("cluster: Dask is not installed: pip install 'brownout[cluster]'") from error
     try:
-        client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise SweepError(f"cluster {address}: no Dask scheduler answers ({error}): is it running?") from error
+        # A Client that meets no scheduler is not to be had off again without noise.
+        asyncio.run(_greet(address))
+        client = distributed.Client(address, timeout=_CLIENT_S, set_as_default=False)
+    except Exception as error:  # whatever may answer there
+        reason = str(error) or type(error).__name__
+        raise SweepError(
+            f"cluster '{address}': no Dask scheduler answers ({reason}): expected an address such as "
+            "tcp://10.0.0.1:8786 where one runs"
+        ) from error
     with client:
-        executor = client.get_executor(retries=3)
         threads = sum(client.nthreads().values())
+        if not threads:
+            raise SweepError(f"cluster '{address}': has no workers: start some (dask worker {address})")
+        executor = client.get_executor(retries=3)
         try:
-            yield SizedExecutor(executor, 2 * max(1, threads))
+            yield SizedExecutor(executor, 2 * threads)
         finally:
             executor.shutdown(wait=False)
+
+
+async def _greet(address: str) -> None:
+    """Say hello to a scheduler, as a Client would. Raises what goes wrong."""
+    core, security = (importlib.import_module(f"distributed.{name}") for name in ("core", "security"))
+    arguments = security.Security().get_connection_args("client")
+    greeting = await asyncio.wait_for(core.connect(address, timeout=_CONNECT_S, **arguments), _CONNECT_S)
+    await greeting.close()
 
 
 class Dispatcher:
@@ -124,24 +162,26 @@ class Dispatcher:
         self._digest = digest
         self._setup = setup
         self._width = width or (
-            executor.width if isinstance(executor, SizedExecutor) else 2 * (os.cpu_count() or 1)
+            executor.width
+            if isinstance(executor, SizedExecutor | SerialExecutor)
+            else 2 * (os.cpu_count() or 1)
         )
         self._deadline = deadline
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Reply]:
-        """Replies as they come, in no order, until all tasks are done. Raises SweepError."""
+        """Replies as they come, in no order, until all tasks are done. Raises SweepError, DeadlineError."""
         waiting: deque[tuple[Task, bool]] = deque((task, False) for task in tasks)
         out: dict[Future[Reply], Task] = {}
         try:
             while waiting or out:
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    raise DeadlineError(
+                        "the sweep is not done within its time: cut fewer points, or use more jobs"
+                    )
                 while waiting and len(out) < self._width:
                     task, with_setup = waiting.popleft()
                     out[self._submit(task, with_setup=with_setup)] = task
                 done, _ = wait(out, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                if self._deadline is not None and time.monotonic() >= self._deadline:
-                    raise SweepError(
-                        "the sweep is not done within its time: cut fewer points, or use more jobs"
-                    )
                 for future in done:
                     task = out.pop(future)
                     reply = self._result(future)
@@ -149,21 +189,36 @@ class Dispatcher:
                         waiting.appendleft((task, True))
                         continue
                     if reply.rest is not None:
-                        waiting.append((reply.rest, False))
+                        # First, so that what is done is the first part of the points, as far as it goes.
+                        waiting.appendleft((reply.rest, False))
                     yield reply
         finally:
             for future in out:
                 future.cancel()
 
     def _submit(self, task: Task, *, with_setup: bool) -> Future[Reply]:
-        return self._executor.submit(
-            run_job, self._digest, self._setup if with_setup else None, task, _SLICE_S
-        )
+        with _lost_workers():
+            return self._executor.submit(
+                run_job, self._digest, self._setup if with_setup else None, task, _SLICE_S
+            )
 
     def _result(self, future: Future[Reply]) -> Reply:
-        try:
+        with _lost_workers():
             return future.result()
-        except BrokenExecutor as error:
-            raise SweepError(
-                "a worker process ended by itself: is there enough memory? Use fewer jobs"
-            ) from error
+
+
+@contextlib.contextmanager
+def _lost_workers() -> Iterator[None]:
+    """What an executor raises when its workers are gone, as SweepError."""
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise SweepError(
+            "a worker process ended by itself: is there enough memory? Use fewer jobs"
+        ) from error
+    except CancelledError as error:
+        raise SweepError("the cluster dropped the work: does its scheduler still run?") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "distributed":
+            raise
+        raise SweepError(f"the cluster failed: {error}: do its workers still run?") from error

@@ -10,7 +10,7 @@ from brownout.flash import Phase
 from brownout.power import Cut, Replay
 from brownout.sweep.points import kind_name
 from brownout.sweep.result import Finding, FindingGroup
-from brownout.sweep.shrink import without_numbers
+from brownout.sweep.shrink import common_words, without_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +104,8 @@ class Finder:
         return f"{self._places.symbol(place.pc)}: {place.kind} at {place.offset:#x}{inside}"
 
     def _group(self, likes: tuple[str, ...], members: Sequence[Finding]) -> FindingGroup:
-        verdict, *phases, kind, function, region, detail = likes
+        verdict, *phases, kind, function, region, _ = likes
+        detail = common_words([finding.detail for finding in members])
         place = " ".join(
             filter(None, (kind, f"of {region}" if region else "", f"in {function}" if function else ""))
         )

@@ -15,7 +15,7 @@ from brownout.sweep.outcome import EndKind
 from brownout.sweep.runtime import not_fired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from brownout.flash import FlashModel, LogRecord
     from brownout.power import Event
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from brownout.sweep.history import Session
     from brownout.sweep.runs import Boot
     from brownout.sweep.runtime import Runtime
+    from brownout.sweep.tracing import Tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def run_live(
     events: Sequence[Event],
     *,
     memo: bool = False,
-    on_boot: Callable[[int], Callable[[int], None] | None] | None = None,
+    tracer: Tracer | None = None,
 ) -> LiveRun:
     """Run with `events`, in their order; cuts count operations from their power-on.
 
@@ -76,9 +77,9 @@ def run_live(
         runtime: whose machine to use.
         events: what happens; an event that does not happen gives the verdict "not-fired".
         memo: look up what is known of the clean boots.
-        on_boot: gives, for the number of each power session, what is called with each instruction's address.
+        tracer: told what happens, boot by boot.
     """
-    return _Live(runtime, events, on_boot, memo=memo).run()
+    return _Live(runtime, events, tracer, memo=memo).run()
 
 
 class _Live:
@@ -86,7 +87,7 @@ class _Live:
         self,
         runtime: Runtime,
         events: Sequence[Event],
-        on_boot: Callable[[int], Callable[[int], None] | None] | None,
+        tracer: Tracer | None,
         *,
         memo: bool,
     ) -> None:
@@ -94,7 +95,7 @@ class _Live:
         self._booter: Booter = runtime.booter
         self._model: FlashModel = runtime.booter.model
         self._events = list(events)
-        self._on_boot = on_boot
+        self._tracer = tracer
         self._memo = memo
         self._reports: list[BootReport] = []
         self._boots: list[tuple[Boot, Event | None]] = []
@@ -121,7 +122,7 @@ class _Live:
         self._note(boot, event)
         faulty = any(not isinstance(event, Cut) for event in self._events)
         boots = [boot]
-        while len(boots) <= self._runtime.setup.target.clean_boots and boots[-1].kind is EndKind.ARRIVED:
+        while self._runtime.assessor.needs_boot(boots):
             model.power_off()
             model.power_on()
             boots.append(self._one(self._booter.power_on_key(), []))
@@ -129,14 +130,18 @@ class _Live:
         return self._result(self._runtime.assessor.judge(key, boots, self._history, faulty=faulty))
 
     def _one(self, key: bytes | None, pending: list[Event]) -> Boot:
-        machine = self._booter.machine
+        machine, port = self._booter.machine, self._booter.port
         self._booter.start()
-        tracer = self._on_boot(self._model.session) if self._on_boot is not None else None
-        machine.trace(tracer)
+        tracer = self._tracer
+        if tracer is None or not tracer.wants(self._model.session, machine):
+            return self._booter.go_on(key, events=pending, memo=self._memo)
+        machine.trace(tracer.instruction)
+        port.on_operation = tracer.operation
         try:
-            return self._booter.go_on(key, events=pending, memo=self._memo and tracer is None)
+            return self._booter.go_on(key, events=pending, memo=False)
         finally:
             machine.trace(None)
+            port.on_operation = None
 
     def _note(self, boot: Boot, event: Event | None) -> None:
         self._boots.append((boot, event))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from brownout.engines.unicorn.interface import StopKind
+from brownout.sweep.clean_boots import CellState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,11 @@ class BootEnd:
     """Key of the flash."""
     stable: bytes
     """Key of what its cells hold."""
+
+    @property
+    def state(self) -> CellState:
+        """The flash as clean boots are compared by it."""
+        return CellState(cells=self.stable, unstable=bool(self.flash.array.unstable))
 
 
 class Arrivals:

@@ -55,12 +55,15 @@ class SweepPlan:
         phases: of each operation, the phases to cut in ("before", "torn", "after").
         torn: ways to tear an operation.
         points: operations to cut, drawn from the seed; None cuts all.
+        operations: only these operations of the clean run are cut: (first, last) of each part, None for
+            the last there is; empty for all.
         depth: 2 cuts the recoveries as well.
         pairs: at depth 2, operations of recoveries to cut, drawn from the seed; None cuts all.
         faults: names of faults to inject besides (FAULTS).
         live: cuts that are done again live, to check that the derived flash is right.
         shrink: for the first findings of a kind, look for the smallest cut that fails alike.
-        deadline_s: give up after so many seconds; None never does.
+        deadline_s: stop after so many seconds; None never does.
+        max_findings: stop after so many findings; None never does.
     """
 
     seed: int | None = None
@@ -68,9 +71,11 @@ class SweepPlan:
     phases: tuple[str, ...] = PHASES
     torn: tuple[TornVariant, ...] = FEW_TORN
     points: int | None = None
+    operations: tuple[tuple[int, int | None], ...] = ()
     depth: int = 1
     pairs: int | None = None
     faults: tuple[str, ...] = ()
     live: int = 6
     shrink: bool = True
     deadline_s: float | None = None
+    max_findings: int | None = None

@@ -40,6 +40,8 @@ def check_plan(plan: SweepPlan) -> None:
     for name, number in (("points", plan.points), ("pairs", plan.pairs)):
         if number is not None and number < 1:
             raise SweepError(f"{name}: {number}: expected at least 1, or all")
+    if plan.max_findings is not None and plan.max_findings < 1:
+        raise SweepError(f"max findings: {plan.max_findings}: expected at least 1")
     if not plan.phases and not plan.faults:
         raise SweepError("phases and faults: both empty: there is nothing to sweep")
     if Phase.TORN.value in plan.phases and not plan.torn:
@@ -74,11 +76,26 @@ def sample(count: int, wanted: int | None, seed: int, use: str) -> list[int]:
     return sorted(ranked[:wanted])
 
 
+def selected(plan: SweepPlan, count: int) -> list[int]:
+    """Of `count` operations of the clean run those that the plan names. Raises SweepError for others."""
+    if not plan.operations:
+        return list(range(1, count + 1))
+    found: set[int] = set()
+    for first, last in plan.operations:
+        end = count if last is None else last
+        if not 1 <= first <= end <= count:
+            text = f"{first}-{'' if last is None else last}" if first != last else str(first)
+            raise SweepError(f"operations: '{text}': the run without a cut has operations 1-{count}")
+        found.update(range(first, end + 1))
+    return sorted(found)
+
+
 def points_of(trace: Trace, plan: SweepPlan, seed: int) -> list[Point]:
     """All cuts, then all faults, each in the order of their operations."""
+    named = selected(plan, len(trace.operations))
     wanted = [
         number
-        for number in sample(len(trace.operations), plan.points, seed, "points")
+        for number in (named[index - 1] for index in sample(len(named), plan.points, seed, "points"))
         if not isinstance(trace.operations[number - 1].done.operation, BadCommand)
     ]
     cuts = [

@@ -10,7 +10,7 @@ from brownout.flash import Erase
 from brownout.power import ArmedCut, Cut, FlashFaultAt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from brownout.flash import FlashModel, Operation, Region, Status, Violation
     from brownout.power import Condition, FiredCut
@@ -45,6 +45,8 @@ class SweepPort:
         self.since_sync = 0
         self.synced_at = 0
         self.fired: FiredCut | FlashFaultAt | None = None
+        self.on_operation: Callable[[DoneOperation], None] | None = None
+        """Told each operation when it is done."""
         self._regions = regions
         self._conditions = conditions
         self._cut: ArmedCut | None = None
@@ -103,6 +105,8 @@ class SweepPort:
                 violations=effect.violations,
             )
         )
+        if self.on_operation is not None:
+            self.on_operation(self.done[-1])
         self.since_sync += 1
         if effect.status is not None and self._due(operation, machine.time):
             machine.pause()

@@ -10,12 +10,12 @@ from brownout.errors import ReplayError
 from brownout.power import parse_replay
 from brownout.sweep.live import BootReport, run_live
 from brownout.sweep.runtime import Runtime, Setup
+from brownout.sweep.trace import check_alone
 from brownout.sweep.unicorn_machine import unicorn_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from brownout.sweep.machine import MachineFactory
+    from brownout.sweep.tracing import Tracer
     from brownout.target import Target
 
 
@@ -38,7 +38,7 @@ def replay(
     target: Target,
     text: str,
     *,
-    on_boot: Callable[[int], Callable[[int], None] | None] | None = None,
+    tracer: Tracer | None = None,
     factory: MachineFactory = unicorn_machine,
 ) -> ReplayReport:
     """Do a run of a sweep again, from the first power-on, nothing derived.
@@ -46,8 +46,7 @@ def replay(
     Args:
         target: as it was swept.
         text: the replay id.
-        on_boot: gives, for the number of each power session from 1, what is called with the address of each
-            instruction (slow), or None.
+        tracer: told what happens, boot by boot.
         factory: makes the machine.
 
     Raises:
@@ -59,9 +58,10 @@ def replay(
         raise ReplayError(f"replay id '{text}': is for target '{wanted.board}', this one is '{target.name}'")
     if wanted.engine != "unicorn":
         raise ReplayError(f"replay id '{text}': engine '{wanted.engine}': a sweep replays on unicorn")
+    check_alone(target)
     runtime = Runtime(Setup(target=target, seed=wanted.seed, factory=factory))
     try:
-        run = run_live(runtime, wanted.cuts, on_boot=on_boot)
+        run = run_live(runtime, wanted.cuts, tracer=tracer)
         assessment = run.assessment
         return ReplayReport(
             replay=str(wanted),

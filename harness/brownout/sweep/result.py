@@ -6,10 +6,13 @@ Addresses in bytes, times in seconds unless said otherwise; virtual time counts 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+FORMAT: Final = "brownout-sweep"
+VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,3 +145,17 @@ class SweepResult:
     live: Sequence[LiveCheck]
     machine_log: Sequence[str]
     """Unknown peripherals and the like, each once."""
+    complete: bool = True
+    """Everything that was asked for was done. If not, no findings means nothing."""
+    stopped: str = ""
+    """Why it is not complete: "interrupted", "deadline", "error" or "max-findings"."""
+
+
+def coverage_of(hits: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """State of the upgrade protocol -> phase -> cuts; `hits` has (state, phase) of each, "" is no state."""
+    found: dict[str, dict[str, int]] = {}
+    for state, phase in hits:
+        if state:
+            phases = found.setdefault(state, {})
+            phases[phase] = phases.get(phase, 0) + 1
+    return found

@@ -6,45 +6,44 @@ import hashlib
 import pickle
 import time
 from dataclasses import replace
-from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from brownout.errors import SweepError
+from brownout.errors import BrownoutError, SweepError
 from brownout.power import Cut
-from brownout.sweep.assess import FAILURES, NOT_FIRED, violation_text
+from brownout.sweep.assess import FAILURES, NOT_FIRED
+from brownout.sweep.entries import clean_failures, operation_infos, point_results
 from brownout.sweep.executors import Dispatcher, SerialExecutor
 from brownout.sweep.findings import Finder
-from brownout.sweep.graphs import RunGraph, chunks, sampled
+from brownout.sweep.graphs import RunGraph
 from brownout.sweep.livecheck import check_live
 from brownout.sweep.outcome import EndKind
-from brownout.sweep.points import check_plan, cuts_per_operation, kind_name, points_of, sample
+from brownout.sweep.pairs import Pairs
+from brownout.sweep.points import check_plan, points_of, sample
 from brownout.sweep.result import (
+    FORMAT,
+    VERSION,
     DepthSummary,
-    Finding,
-    FindingGroup,
     LiveCheck,
-    OperationInfo,
-    PointResult,
     SweepResult,
+    coverage_of,
 )
 from brownout.sweep.runtime import Runtime, Setup
-from brownout.sweep.tasks import PairsTask, PointsTask, Record, ShrinkTask, drop_runtime, keep_runtime
-from brownout.sweep.trace import check_names
+from brownout.sweep.stops import DeadlineError, StopReason, SweepInterruptedError, SweepStoppedError
+from brownout.sweep.tasks import PointsTask, ShrinkTask, drop_runtime, keep_runtime
+from brownout.sweep.trace import check_alone, check_names
 from brownout.sweep.unicorn_machine import unicorn_machine
+from brownout.target import sector_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from brownout.power import Event
     from brownout.sweep.machine import MachineFactory
     from brownout.sweep.plan import SweepPlan
-    from brownout.sweep.tasks import Reply, Task
+    from brownout.sweep.tasks import Record, Reply, Task
     from brownout.sweep.trace import Trace
     from brownout.target import Target
 
-FORMAT: Final = "brownout-sweep"
-VERSION: Final = 1
 _CHUNK: Final = 64
 _ENGINES: Final = ("unicorn",)
 
@@ -69,9 +68,12 @@ def run_sweep(
         factory: makes the machine; it can be pickled.
 
     Raises:
-        SweepError: the plan cannot be, the target does not get through a run without a cut, workers failed.
+        SweepError: the plan cannot be, the target does not get through a run without a cut.
+        SweepStoppedError: the deadline passed, or workers failed; it has what is known.
+        SweepInterruptedError: Ctrl-C; it has what is known.
     """
     check_plan(plan)
+    check_alone(target)
     check_names(target)
     if plan.engine not in _ENGINES:
         raise SweepError(
@@ -103,6 +105,8 @@ def _packed(setup: Setup) -> bytes:
 
 
 class _Sweep:
+    """What is known grows in here; when it ends early, that is what there is."""
+
     def __init__(
         self,
         runtime: Runtime,
@@ -123,37 +127,41 @@ class _Sweep:
         self._graph = RunGraph()
         self._log = list(runtime.booter.log)
         self._began = time.monotonic()
+        self._swept_s = 0.0
         self._done = 0
         self._total = len(self._points)
+        self._clean_failures = clean_failures(trace)
+        self._records: dict[int, Record] = {}
+        self._pairs: Pairs | None = None
+        self._failing: set[bytes] = set()
+        """Of the points that are done without a gap: `_gapless` of them."""
+        self._gapless = 0
+        self._shrunk: dict[str, str] = {}
+        self._live: list[LiveCheck] = []
 
     def run(self) -> SweepResult:
-        records = self._assess_points()
-        first_of = self._firsts(records)
-        pairs, depth_2 = self._assess_pairs(records, first_of) if self._plan.depth > 1 else ([], None)
-        swept_s = time.monotonic() - self._began
-        failures = [
-            (record, self._points[record.number].operation)
-            for record in records
-            if record.verdict in FAILURES and first_of[record.key] == record.number
-        ]
-        failures += [(record, self._points[record.number].operation) for record in pairs]
-        findings, groups = self._finder.findings(self._clean_failure() + failures)
-        findings = self._shrunk(findings, groups, [record for record, _ in failures])
-        live = self._live()
-        depth_1 = DepthSummary(
-            depth=1,
-            requested=len(records),
-            fired=sum(record.verdict != NOT_FIRED for record in records),
-            distinct=len(first_of),
-            failed=sum(record.verdict in FAILURES for record in records),
-        )
-        return self._result(
-            records, first_of, findings, groups, live, [depth_1, *([depth_2] if depth_2 else [])], swept_s
-        )
+        """Raises SweepStoppedError, SweepInterruptedError: with what is known."""
+        try:
+            enough = self._assess()
+            self._swept_s = time.monotonic() - self._began
+            self._shrink()
+            self._check_live()
+        except KeyboardInterrupt as error:
+            raise SweepInterruptedError(self._result(StopReason.INTERRUPTED)) from error
+        except BrownoutError as error:
+            reason = StopReason.DEADLINE if isinstance(error, DeadlineError) else StopReason.ERROR
+            raise SweepStoppedError(str(error), self._result(reason)) from error
+        return self._result(StopReason.MAX_FINDINGS if enough else None)
+
+    def _assess(self) -> bool:
+        """Points, then pairs; whether there are enough findings before all are done."""
+        if self._assess_points():
+            return True
+        return self._plan.depth > 1 and self._assess_pairs()
 
     # -- depth 1 -------------------------------------------------------------------------------------------
 
-    def _assess_points(self) -> list[Record]:
+    def _assess_points(self) -> bool:
         numbered = list(enumerate(self._points))
         # Faults join the clean run in its middle: in chunks of their own.
         cuts = [item for item in numbered if isinstance(item[1].event, Cut)]
@@ -164,16 +172,43 @@ class _Sweep:
             for part in (cuts, faults)
             for start in range(0, len(part), _CHUNK)
         ]
-        found: dict[int, Record] = {}
+        if self._has_enough():
+            return True
         for reply in self._replies(tasks):
-            found.update((record.number, record) for record in reply.records)
+            self._records.update((record.number, record) for record in reply.records)
             self._graph.add(reply.segments)
-        return [found[number] for number in range(len(self._points))]
+            if self._has_enough():
+                return self._gapless < len(self._points)
+        return False
 
-    def _firsts(self, records: Sequence[Record]) -> dict[bytes, int]:
+    def _has_enough(self) -> bool:
+        """Whether the first points, as far as they are done without a gap, have enough findings.
+
+        Points beyond the last of these are dropped then: which worker was first does not show.
+        """
+        if self._plan.max_findings is None:
+            return False
+        while self._findings_left > 0 and self._gapless in self._records:
+            record = self._records[self._gapless]
+            self._gapless += 1
+            if record.verdict in FAILURES:
+                self._failing.add(record.key)
+        if self._findings_left > 0:
+            return False
+        self._records = {number: self._records[number] for number in range(self._gapless)}
+        return True
+
+    @property
+    def _findings_left(self) -> int:
+        return (self._plan.max_findings or 0) - len(self._clean_failures) - len(self._failing)
+
+    def _in_order(self) -> list[Record]:
+        return [self._records[number] for number in sorted(self._records)]
+
+    def _firsts(self) -> dict[bytes, int]:
         """For each state at a power-on, the first point that leads to it."""
         firsts: dict[bytes, int] = {}
-        for record in records:
+        for record in self._in_order():
             firsts.setdefault(record.key, record.number)
         return firsts
 
@@ -181,8 +216,9 @@ class _Sweep:
         for reply in self._dispatcher.run(tasks):
             self._done += reply.done
             self._log.extend(line for line in reply.log if line not in self._log)
-            self._tell()
             yield reply
+            # Who sees it and presses Ctrl-C finds in the result what was told.
+            self._tell()
 
     def _tell(self) -> None:
         if self._on_progress is not None:
@@ -191,124 +227,60 @@ class _Sweep:
 
     # -- depth 2 -------------------------------------------------------------------------------------------
 
-    def _assess_pairs(
-        self, records: Sequence[Record], first_of: Mapping[bytes, int]
-    ) -> tuple[list[Record], DepthSummary]:
-        """Cut the recoveries that end well. A piece of a run that several share is cut once."""
-        well = [
-            (record.number, event, record.key)
-            for record in records
-            if record.verdict not in FAILURES and isinstance(event := record.events[0], Cut)
-        ]
-        each = cuts_per_operation(self._plan)
-        requested = each * sum(self._graph.operations(key) for _, _, key in well)
-        shares = self._graph.shares([item for item in well if first_of[item[2]] == item[0]])
-        count = sum(len(operations) for _, _, operations in shares)
-        if self._plan.pairs is not None and self._plan.pairs < count:
-            shares = sampled(shares, sample(count, self._plan.pairs, self._seed, "pairs"))
-            count = self._plan.pairs
-            requested = each * count
-        self._total += each * count
-        tasks = [PairsTask(recoveries=group, plan=self._plan) for group in chunks(shares, _CHUNK)]
-        known = set(first_of)
-        keys: set[bytes] = set()
-        failures: list[Record] = []
-        done = 0
-        for reply in self._replies(tasks):
-            keys.update(reply.well)
-            failures += reply.records
-            done += reply.done
-        # In the order of their points, and of each flash the first only: chunks do not show.
-        order = {cut: index for index, cut in enumerate(self._pair_order(failures))}
-        failures.sort(key=lambda record: order[record.events])
-        firsts: dict[bytes, Record] = {}
-        for record in failures:
-            if record.key not in known:
-                firsts.setdefault(record.key, record)
-        keys |= {record.key for record in failures}
-        missing = 0 if done == each * count else each * count - done
-        return list(firsts.values()), DepthSummary(
-            depth=2,
-            requested=requested,
-            fired=requested - missing,
-            distinct=len(keys - known),
-            failed=len(failures),
+    def _assess_pairs(self) -> bool:
+        self._pairs = pairs = Pairs(
+            self._plan, self._seed, self._graph, self._in_order(), self._firsts(), _CHUNK
         )
-
-    def _pair_order(self, failures: Sequence[Record]) -> list[tuple[Event, ...]]:
-        """Failures in the order in which one process would have found them."""
-
-        def rank(record: Record) -> tuple[int, int, str]:
-            second = record.events[1]
-            number = second.trigger.number if isinstance(second, Cut) else 0
-            return record.number, number, _phase_rank(second)
-
-        return [record.events for record in sorted(failures, key=rank)]
+        self._total += pairs.cuts
+        for reply in self._replies(pairs.tasks):
+            pairs.take(reply)
+            if self._plan.max_findings is not None and pairs.stop_after(self._findings_left):
+                return True
+        return False
 
     # -- findings ------------------------------------------------------------------------------------------
 
-    def _clean_failure(self) -> list[tuple[Record, int]]:
-        """A rule that the clean run itself breaks: one finding, without a cut."""
-        broken = self._trace.boot.broken
-        if broken is None:
-            return []
-        violation, done = broken.violation, [traced.done for traced in self._trace.operations]
-        number = next((i for i, item in enumerate(done, 1) if violation in item.violations), 0)
-        what = f"operation {number} breaks a rule of the flash" if number else violation_text(violation)
-        record = Record(
-            number=-1,
-            events=(),
-            key=b"",
-            verdict="rule",
-            detail=f"without a cut: {violation_text(violation)}",
-            pc=broken.pc,
-            recovery_time=0,
-            trail=(f"boot 1: {what}",),
-        )
-        return [(record, number)]
+    def _failures(self) -> list[tuple[Record, int]]:
+        """What failed, once for each flash, and the operations of the clean run that were hit."""
+        first_of = self._firsts()
+        failures = [
+            record
+            for record in self._in_order()
+            if record.verdict in FAILURES and first_of[record.key] == record.number
+        ]
+        failures += self._pairs.failures() if self._pairs is not None else []
+        return [(record, self._points[record.number].operation) for record in failures]
 
-    def _shrunk(
-        self, findings: Sequence[Finding], groups: Sequence[FindingGroup], failures: Sequence[Record]
-    ) -> list[Finding]:
-        """The findings, the first of each group with the smallest cuts that fail alike."""
+    def _shrink(self) -> None:
+        """Look for the smallest cuts that fail like the first of each group."""
         if not self._plan.shrink:
-            return list(findings)
-        by_replay = {self._finder.replay_of(record.events): record.events for record in failures}
-        by_id = {finding.id: (number, finding) for number, finding in enumerate(findings)}
-        tasks: list[Task] = []
-        for group in groups:
-            number, finding = by_id[group.example]
-            events = by_replay.get(finding.replay)
-            if events:
-                tasks.append(ShrinkTask(number=number, events=events))
+            return
+        failures = self._failures()
+        findings, groups = self._finder.findings(failures)
+        replays = {finding.id: finding.replay for finding in findings}
+        by_replay = {self._finder.replay_of(record.events): record.events for record, _ in failures}
+        wanted = [replays[group.example] for group in groups]
+        tasks: list[Task] = [
+            ShrinkTask(number=number, events=by_replay[replay]) for number, replay in enumerate(wanted)
+        ]
         self._total += len(tasks)
-        found = list(findings)
         for reply in self._replies(tasks):
             if reply.number is not None:
-                shrunk = self._finder.replay_of(reply.shrunk)
-                found[reply.number] = replace(found[reply.number], shrunk=shrunk)
-        return found
+                self._shrunk[wanted[reply.number]] = self._finder.replay_of(reply.shrunk)
 
-    def _live(self) -> list[LiveCheck]:
+    def _check_live(self) -> None:
         cuts = [point.event for point in self._points if isinstance(point.event, Cut)]
         chosen = sample(len(cuts), self._plan.live, self._seed, "live") if self._plan.live else []
-        return check_live(self._runtime, [cuts[number - 1] for number in chosen])
+        self._live = check_live(self._runtime, [cuts[number - 1] for number in chosen])
 
     # -- the result ----------------------------------------------------------------------------------------
 
-    def _result(
-        self,
-        records: Sequence[Record],
-        first_of: Mapping[bytes, int],
-        findings: Sequence[Finding],
-        groups: Sequence[FindingGroup],
-        live: Sequence[LiveCheck],
-        depths: Sequence[DepthSummary],
-        swept_s: float,
-    ) -> SweepResult:
+    def _result(self, stopped: StopReason | None) -> SweepResult:
         target, flash = self._target, self._target.board.flash
-        geometry = self._runtime.start.geometry
-        boot = self._trace.boot
+        boot, places = self._trace.boot, self._runtime.places
+        records, first_of = self._in_order(), self._firsts()
+        findings, groups = self._finder.findings(self._clean_failures + self._failures())
+        swept_s = self._swept_s or time.monotonic() - self._began
         return SweepResult(
             format=FORMAT,
             version=VERSION,
@@ -324,74 +296,36 @@ class _Sweep:
             clean_time=boot.time,
             array_base=flash.base,
             array_size=flash.size,
-            sector_sizes=_runs(geometry.sector(index).size for index in range(geometry.sector_count)),
+            sector_sizes=sector_runs(target.board),
             regions={name: (area.start, area.end - area.start) for name, area in target.region_names.items()},
-            operations=self._operation_infos(),
-            points=self._point_results(records, first_of, findings),
-            depths=tuple(depths),
-            findings=tuple(findings),
+            operations=operation_infos(self._trace, places),
+            points=point_results(records, self._points, first_of, findings, self._finder),
+            depths=tuple(self._depths(records, first_of)),
+            findings=tuple(
+                replace(finding, shrunk=self._shrunk.get(finding.replay, finding.replay))
+                for finding in findings
+            ),
             groups=tuple(groups),
-            coverage=self._coverage(),
-            live=tuple(live),
+            coverage=coverage_of(
+                (self._trace.operations[point.operation - 1].state, point.phase)
+                for point in (self._points[record.number] for record in records)
+            ),
+            live=tuple(self._live),
             machine_log=tuple(self._log),
+            complete=stopped is None,
+            stopped=stopped.value if stopped is not None else "",
         )
 
-    def _operation_infos(self) -> tuple[OperationInfo, ...]:
-        places = self._runtime.places
-        return tuple(
-            OperationInfo(
-                number=number,
-                kind=kind_name(traced.done.operation),
-                offset=traced.done.operation.offset,
-                length=traced.done.operation.length,
-                pc=traced.done.pc,
-                symbol=places.symbol(traced.done.pc) if places.function(traced.done.pc) else "",
-                region=places.region(traced.done.operation.offset),
-                state=traced.state,
-                boot=traced.boot,
-            )
-            for number, traced in enumerate(self._trace.operations, 1)
+    def _depths(self, records: Sequence[Record], first_of: Mapping[bytes, int]) -> Iterator[DepthSummary]:
+        yield DepthSummary(
+            depth=1,
+            requested=len(self._points),
+            fired=sum(record.verdict != NOT_FIRED for record in records),
+            distinct=len(first_of),
+            failed=sum(record.verdict in FAILURES for record in records),
         )
-
-    def _point_results(
-        self, records: Sequence[Record], first_of: Mapping[bytes, int], findings: Sequence[Finding]
-    ) -> tuple[PointResult, ...]:
-        by_replay = {finding.replay: finding.id for finding in findings}
-        found: list[PointResult] = []
-        for record, point in zip(records, self._points, strict=True):
-            first = self._points[first_of[record.key]]
-            replay = self._finder.replay_of((first.event,))
-            found.append(
-                PointResult(
-                    operation=point.operation,
-                    phase=point.phase,
-                    variant=point.variant,
-                    verdict=record.verdict,
-                    finding=by_replay.get(replay, ""),
-                    same_as="" if first is point else replay,
-                    recovery_time=record.recovery_time,
-                )
-            )
-        return tuple(found)
-
-    def _coverage(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {}
-        for point in self._points:
-            state = self._trace.operations[point.operation - 1].state
-            if state:
-                phases = found.setdefault(state, {})
-                phases[point.phase] = phases.get(point.phase, 0) + 1
-        return found
-
-
-def _runs(sizes: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    return tuple((len(list(same)), size) for size, same in groupby(sizes))
-
-
-def _phase_rank(event: Event) -> str:
-    if not isinstance(event, Cut):
-        return str(event)
-    return f"{('before', 'torn', 'after').index(event.phase.value)}{event}"
+        if self._pairs is not None:
+            yield self._pairs.summary()
 
 
 __all__ = ["run_sweep"]

@@ -11,6 +11,7 @@ from brownout.errors import SweepError
 from brownout.power import ResetAt
 from brownout.sweep.echoes import ECHO_TIME, Echo
 from brownout.sweep.graph import Segment
+from brownout.sweep.interrupts import held_interrupts
 from brownout.sweep.outcome import ENDS, BootEnd, EndKind
 from brownout.sweep.port import DoneOperation
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 ON: Final = b"on"
 """In place of the digest of a machine that is about to be given power: all are alike."""
+SLICE_TIME: Final = 10_000_000
+"""A machine comes back after so much virtual time at the latest, some 0.1 s, so that Ctrl-C is heard."""
+_TRACED_SLICE_TIME: Final = 20_000
+"""The same where each instruction is told."""
 _STUCK: Final = 1000
 """So many stops in a row without progress are a bug of the machine."""
 
@@ -39,6 +44,19 @@ class Boot:
     end: BootEnd
     kind: EndKind
     """As `end` says, but BUDGET when the known rest takes longer than this boot had left."""
+
+    @classmethod
+    def of(cls, first: Segment, end: BootEnd, budget: int, *, started: int = 0, operations: int = 0) -> Boot:
+        """A boot that goes on with a settled segment at `started`, after so many operations."""
+        time = started + first.rest_time
+        late = end.kind is not EndKind.REPEATS and time > budget
+        return cls(
+            first=first,
+            operations=operations + first.rest_operations,
+            time=time,
+            end=end,
+            kind=EndKind.BUDGET if late else end.kind,
+        )
 
     @property
     def fault(self) -> Stop | None:
@@ -116,7 +134,9 @@ class Run:
         """Run the machine."""
         self._load()
         limit = self._budget if self._reset_at is None else min(self._budget, self._reset_at)
-        stop = self._machine.run(max(0, limit - self._now))
+        longest = SLICE_TIME if self._port.on_operation is None else _TRACED_SLICE_TIME
+        with held_interrupts():
+            stop = self._machine.run(max(0, min(limit - self._now, longest)))
         self._now = self._machine.time + self._offset
         if self._port.fired is not None:
             self._port.fired = None
@@ -296,12 +316,4 @@ class Run:
                 self._booter.memo.add(segment)
         first = self._chain[0]
         assert first.end is not None  # noqa: S101 - settled just now
-        time = self._started + first.rest_time
-        late = first.end.kind is not EndKind.REPEATS and time > self._budget
-        return Boot(
-            first=first,
-            operations=self._done_before + first.rest_operations,
-            time=time,
-            end=first.end,
-            kind=EndKind.BUDGET if late else first.end.kind,
-        )
+        return Boot.of(first, first.end, self._budget, started=self._started, operations=self._done_before)

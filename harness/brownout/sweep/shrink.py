@@ -26,6 +26,7 @@ _LONGEST: Final = 160
 """Longer texts of a cut say less than the style that drew them."""
 _SAME_PLACE: Final = 4
 _PARTS: Final = 2
+_NUMBER: Final = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|[0-9]+")
 
 Bits = list[tuple[str, int]]
 
@@ -37,7 +38,14 @@ def signature(assessment: Assessment) -> tuple[str, str]:
 
 def without_numbers(text: str) -> str:
     """A message with # for each number."""
-    return re.sub(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|[0-9]+", "#", text)
+    return _NUMBER.sub("#", text)
+
+
+def common_words(texts: Sequence[str]) -> str:
+    """Messages that differ in their numbers only, as one: "..." for a number that is not the same in all."""
+    numbers = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
+    shown = iter(same.pop() if len(same := set(column)) == 1 else "..." for column in numbers)
+    return _NUMBER.sub(lambda _: next(shown), texts[0])
 
 
 def shrink(runtime: Runtime, events: tuple[Event, ...]) -> tuple[Event, ...]:

@@ -41,8 +41,9 @@ class PointsTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairsTask:
-    """Of each recovery, cut these operations."""
+    """Of each recovery, cut these operations. `number` is the task's own, from 0."""
 
+    number: int
     recoveries: tuple[tuple[int, Cut, tuple[int, ...]], ...]
     plan: SweepPlan
 
@@ -87,7 +88,7 @@ class SegmentInfo:
 class Reply:
     """What came of a job. `rest` is what it did not get to; `needs_setup`: nothing was done.
 
-    Pairs that end well are told by their keys only.
+    `number` is that of the task. Pairs that end well are told by their keys only.
     """
 
     needs_setup: bool = False
@@ -194,6 +195,7 @@ def _pairs(runtime: Runtime, task: PairsTask, deadline: float) -> Reply:
                 left.insert(0, (number, first, tuple(n for n in wanted if n > at)))
                 break
     return Reply(
+        number=task.number,
         records=tuple(records),
         well=tuple(well),
         done=done,

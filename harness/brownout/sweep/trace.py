@@ -50,6 +50,15 @@ def initial_flash(target: Target, geometry: Geometry, seed: int) -> FlashModel:
     return model
 
 
+def check_alone(target: Target) -> None:
+    """Raises SweepError for a board that is connected to something."""
+    if target.live is not None:
+        raise SweepError(
+            f"{target.path}: live: engine unicorn runs a board alone, this one is connected to what "
+            f"'{target.live.name}' makes: use --engine qemu"
+        )
+
+
 def check_names(target: Target) -> None:
     """Raises SweepError for an outcome that is called like a failure."""
     for outcome in target.outcomes:

@@ -246,6 +246,12 @@ def _step(m: ToyMachine) -> int | str:  # noqa: C901 - a program
             # Another time, the same state.
             m.time += 4 * sum(m.word(INSTALLED + 4 * number) & 7 for number in range(WORDS))
         ram[SECTOR_VAR] = ram[WORD_VAR] = ram[TRIES_VAR] = ram[AGAIN_VAR] = 0
+        if has("counts-damage") and m.word(FLAG + 4) not in (DONE, 0xFFFFFFFF):
+            # Neither done nor not: it notes that at each boot, and leaves it at that.
+            free = [at for at in range(COUNT, COUNT + SECTOR, 4) if m.word(at) == 0xFFFFFFFF]
+            if free:
+                m.program(free[0], 0)
+            return VERIFY
         if m.word(FLAG) == REQUEST and m.word(FLAG + 4) != DONE:
             return EARLY_DONE if has("done-first") else NEXT_SECTOR
         return SETTLE
@@ -419,12 +425,25 @@ def toy_target(
 
 
 class DyingFactory:
-    """Makes toys here, and ends the process of a worker."""
+    """Makes toys here; those in a worker end the process when they have had so many power-ons."""
 
-    def __init__(self) -> None:
+    def __init__(self, power_ons: int = 0) -> None:
         self._home = os.getpid()
+        self._power_ons = power_ons
 
     def __call__(self, target, port, /):
-        if os.getpid() != self._home:
+        if os.getpid() == self._home:
+            return ToyFactory()(target, port)
+        return DyingToy(port, frozenset(), 2, dies_at=self._power_ons)
+
+
+@dataclass(slots=True)
+class DyingToy(ToyMachine):
+    """Ends its process."""
+
+    dies_at: int = 0
+
+    def power_on(self, sectors: Sequence[bytes], *, ram_seed: int) -> None:
+        if self.power_ons >= self.dies_at:
             os._exit(3)
-        return ToyFactory()(target, port)
+        ToyMachine.power_on(self, sectors, ram_seed=ram_seed)

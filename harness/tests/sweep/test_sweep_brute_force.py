@@ -28,6 +28,7 @@ DEFECTS = [
     "skips-blank",
     "glances",
     "trusts-done",
+    "counts-damage",
     "resets-at-end",
     "no-read-back",
     "never-verifies",
@@ -112,6 +113,23 @@ def test_a_known_rest_counts_against_the_budget(slack: int) -> None:
         assert (found.verdict, found.recovery_time) == (wanted.verdict, wanted.recovery_time), point
         verdicts.add(found.verdict)
     assert verdicts == ({"new", "loop"} if slack < 60 else verdicts)
+
+
+@pytest.mark.parametrize("slack", [0, 40, 120])
+def test_a_boot_that_is_known_counts_against_the_budget_as_well(slack: int) -> None:
+    """The second recovery from the same flash ends as the first did."""
+    factory = ToyFactory(sectors=3, defects=frozenset({"progress-first"}))
+    plain = runtime(factory, sectors=3).trace(faults=False)
+    options = {"sectors": 3, "budget": plain.boot.time + slack}
+    swept, live = (runtime(factory, **options) for _ in range(2))
+    verdicts = set()
+    for point in points_of(swept.trace(faults=False), SweepPlan(), 7):
+        wanted = run_live(live, (point.event,)).assessment
+        for _ in range(2):
+            found = swept.assess((point.event,))
+            assert (found.verdict, found.detail) == (wanted.verdict, wanted.detail), point
+        verdicts.add(found.verdict)
+    assert verdicts == {"new", "loop"}
 
 
 def failing(defect: str, phases: tuple[str, ...] = ("before", "after")) -> set[tuple[int, str]]:

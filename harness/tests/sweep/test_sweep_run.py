@@ -11,15 +11,16 @@ import pytest
 from sweep_toy import APP, BASE, CODE, SYMBOLS, ToyFactory, ToyMachine, settled, toy_target
 
 from brownout.errors import ReplayError, SweepError
+from brownout.flash import Erase
 from brownout.sweep import ALL_TORN, FAULTS, SweepPlan, SweepResult, local_executor, replay, run_sweep
+from brownout.sweep.port import DoneOperation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from brownout.engines.unicorn.interface import FlashPort
+    from brownout.sweep import Machine
     from brownout.target import Target
 
-BAD = ToyFactory(defects=frozenset({"skips-blank", "trusts-done", "never-again"}))
+BAD = ToyFactory(defects=frozenset({"skips-blank", "trusts-done", "counts-damage", "never-again"}))
 DEEP = SweepPlan(depth=2, faults=("dropped", "reset"), live=4)
 
 
@@ -78,25 +79,38 @@ def test_a_replay_tells_each_boot(deep: SweepResult) -> None:
     assert len({boot.flash for boot in report.boots[:2]}) == 2
 
 
-def test_a_replay_traces_the_instructions_of_the_boot_that_is_asked_for() -> None:
-    seen: dict[int, list[int]] = {1: [], 2: []}
+class Telling:
+    """Notes what it is told of the first two boots."""
 
-    def on_boot(session: int) -> Callable[[int], None] | None:
-        return seen[session].append if session in seen else None
+    def __init__(self) -> None:
+        self.told: dict[int, list[int | DoneOperation]] = {1: [], 2: []}
+        self.session = 0
 
-    report = replay(toy_target(), "toy:unicorn:7:op=3/before", on_boot=on_boot, factory=BAD)
+    def wants(self, session: int, machine: Machine) -> bool:
+        self.session = session
+        return session in self.told and machine.time == 0
+
+    def instruction(self, address: int) -> None:
+        self.told[self.session].append(address)
+
+    def operation(self, done: DoneOperation) -> None:
+        self.told[self.session].append(done)
+
+
+def test_a_replay_traces_instructions_and_flash_operations_of_the_boots_that_are_asked_for() -> None:
+    tracer = Telling()
+    report = replay(toy_target(), "toy:unicorn:7:op=3/before", tracer=tracer, factory=BAD)
     assert report.verdict == "new"
     names = {CODE + 4 * index: name for name, index in SYMBOLS.items()}
-    assert [names[address] for address in seen[1]] == [
-        "entry",
-        "decide",
-        "next_sector",
-        "erase_sector",
-        "copy_word",
-        "copy_word",
+    told = [item if isinstance(item, DoneOperation) else names[item] for item in tracer.told[1]]
+    erase, program, cut = (item for item in told if isinstance(item, DoneOperation))
+    assert told == [
+        *("entry", "decide", "next_sector", "erase_sector", erase, "copy_word", program, "copy_word", cut)
     ]
-    assert CODE + 4 * APP not in seen[2]
-    assert len(seen[2]) > 30
+    assert isinstance(erase.operation, Erase)
+    assert (cut.operation.offset, cut.status) == (program.operation.offset + 4, None)
+    assert CODE + 4 * APP not in tracer.told[2]
+    assert len(tracer.told[2]) > 30
     plain = replay(toy_target(), "toy:unicorn:7:op=3/before", factory=BAD)
     assert plain == report
 

@@ -15,7 +15,7 @@ from brownout.sweep import ALL_TORN, SweepPlan, replay, run_sweep
 from brownout.sweep.live import run_live
 from brownout.sweep.points import points_of
 from brownout.sweep.runtime import Runtime, Setup
-from brownout.sweep.shrink import shrink, signature, without_numbers
+from brownout.sweep.shrink import common_words, shrink, signature, without_numbers
 
 
 def runtime_of(*defects: str, sectors: int = 2) -> Runtime:
@@ -27,6 +27,32 @@ def runtime_of(*defects: str, sectors: int = 2) -> Runtime:
 
 def cuts(*texts: str) -> tuple[Cut, ...]:
     return tuple(parse_cut(text) for text in texts)
+
+
+def test_what_messages_have_in_common_is_told_with_the_numbers_that_are_the_same() -> None:
+    one = "clean boot 2: ran out of its budget of 4000 at 0x10a"
+    assert common_words([one]) == one
+    other = one.replace("10a", "20f").replace("boot 2", "boot 13")
+    assert without_numbers(one) == without_numbers(other)
+    assert common_words([one, other, one]) == "clean boot ...: ran out of its budget of 4000 at ..."
+
+
+def test_titles_of_groups_have_no_placeholders() -> None:
+    """Half of an image: where it differs is another place each time."""
+    factory = ToyFactory(defects=frozenset({"done-first", "never-verifies"}))
+    result = run_sweep(toy_target(), SweepPlan(live=0, shrink=False), factory=factory)
+    assert {group.title.partition(",")[0] for group in result.groups} == {
+        "wrong-flash: cut",
+        "wrong-flash: torn",
+    }
+    assert any(
+        group.count > 1
+        and group.title.endswith(
+            "not new: flash at ... differs from new.bin; not old: flash at 0x10040 differs from old.bin"
+        )
+        for group in result.groups
+    ), [group.title for group in result.groups]
+    assert not any("#" in group.title for group in result.groups)
 
 
 def test_a_torn_operation_whose_tear_does_not_matter_is_not_torn_any_more() -> None:
@@ -86,7 +112,7 @@ def test_no_bit_of_a_shrunk_cut_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "defects", [("skips-blank", "never-again"), ("glances", "never-again"), ("trusts-done",)]
+    "defects", [("skips-blank", "never-again"), ("glances", "never-again"), ("trusts-done", "counts-damage")]
 )
 def test_what_a_sweep_says_is_shrunk_fails_alike_and_is_not_larger(defects: tuple[str, ...]) -> None:
     factory = ToyFactory(defects=frozenset(defects))
