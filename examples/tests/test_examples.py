@@ -125,8 +125,9 @@ def test_header_is_read(tmp_path: Path) -> None:
         HEADER.replace("Sweep: cuts\n", "") + DIFF,
         HEADER.replace("cuts", "all") + DIFF,
         HEADER.replace("cuts", "cuts\nSeed: x") + DIFF,
+        HEADER.replace("cuts", "cuts\nSweep: faults") + DIFF,
     ],
-    ids=["no header", "no diff", "no plan", "unknown plan", "bad seed"],
+    ids=["no header", "no diff", "no plan", "unknown plan", "bad seed", "two plans"],
 )
 def test_bad_header_is_an_error(text: str, tmp_path: Path) -> None:
     patch = tmp_path / "bad.patch"
