@@ -113,6 +113,7 @@ class FrameClient:
                 wake = asyncio.ensure_future(self._wake.wait())
                 await asyncio.wait({read, wake}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 wake.cancel()
+                await asyncio.wait({wake})  # or it would still be there when the client is gone
                 self._wake.clear()
                 if read.done():
                     data = read.result()

@@ -140,6 +140,7 @@ class SimulatedDevice:
             await asyncio.wait({read, woken}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
+            await asyncio.wait({woken})  # or it would still be there when the device is gone
         self._wake.clear()
         if not read.done():
             return None
