@@ -32,9 +32,6 @@
 
 #define EXCEPTION_DEBUG_MONITOR 12u
 
-/* How far from the end of its stack an app's access may be to count as an overflow. */
-#define STACK_OVERFLOW_REACH 1024u
-
 #define PRIORITY_LOW 0xE0u
 #define PRIORITY_IRQ 0x40u
 
@@ -139,8 +136,11 @@ static bool stack_is_overflown(uint32_t cfsr, uint32_t address, const struct thr
     if ((cfsr & (CFSR_MSTKERR | CFSR_STKERR)) != 0) {
         return true; /* the core could not push the frame */
     }
+    if (supervisor_stack_is_overflown(frame)) {
+        return true;
+    }
     return (cfsr & (CFSR_DACCVIOL | CFSR_MMARVALID)) == (CFSR_DACCVIOL | CFSR_MMARVALID) &&
-           bottom - 1u - address < STACK_OVERFLOW_REACH && (uint32_t)frame - bottom < STACK_OVERFLOW_REACH;
+           bottom - 1u - address < SUPERVISOR_STACK_REACH && (uint32_t)frame - bottom < SUPERVISOR_STACK_REACH;
 }
 
 static enum supervisor_fault fault_kind(uint32_t exception, uint32_t hfsr, bool overflown)

@@ -187,6 +187,11 @@ static bool range_is_inside(uint32_t address, uint32_t length, uint32_t base, ui
     return address >= base && length <= size && address - base <= size - length;
 }
 
+bool supervisor_stack_is_overflown(const struct thread_frame *frame)
+{
+    return BOARD_MEMORY_APP_DATA_BASE - 1u - (uint32_t)frame < SUPERVISOR_STACK_REACH;
+}
+
 bool supervisor_app_may_read(uint32_t address, uint32_t length)
 {
     return range_is_inside(address, length, BOARD_MEMORY_APP_DATA_BASE, BOARD_MEMORY_APP_DATA_SIZE) ||

@@ -47,6 +47,13 @@ void supervisor_app_hold(bool hold);
 /* From the kernel thread: loads and starts the app anew. */
 MUST_USE status_t supervisor_app_restart(void);
 
+/* How far below its stack an overflow is looked for, bytes. */
+#define SUPERVISOR_STACK_REACH 1024u
+
+/* From handlers: whether the frame that the core pushed for the app lies below the app's stack. A core that
+ * honours the MPU there has raised a fault with MSTKERR instead; not all emulators do. */
+bool supervisor_stack_is_overflown(const struct thread_frame *frame);
+
 /* Bytes of the app's stack, at the start of its data; 0 when the image in flash is not an app image. */
 uint32_t supervisor_app_stack_size(void);
 

@@ -34,6 +34,10 @@ void syscall_handler_dispatch(struct thread_frame *frame)
     uint32_t a = frame->r1;
     uint32_t b = frame->r2;
 
+    if (supervisor_stack_is_overflown(frame)) {
+        supervisor_app_stopped(SUPERVISOR_FAULT_STACK, (uint32_t)frame);
+        return;
+    }
     switch (frame->r0) {
     case SYSCALL_SLEEP:
         supervisor_app_sleep(clock_now_ms() + a);
