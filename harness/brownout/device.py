@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from brownout.board import Board
+    from brownout.board import Board, RenodeScript
     from brownout.engines.base import Engine
     from brownout.flash import Snapshot
     from brownout.power import Condition
@@ -35,6 +35,7 @@ class Device:
 
     `seed` decides everything random; without one it is drawn, and `replay` says which. `conditions` are the
     names that cuts may use with at= and after= (for the reference firmware: brownout.reference.CONDITIONS).
+    `renode_script` is the machine that Renode uses instead of the board's own.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class Device:
         engine: str = "qemu",
         seed: int | None = None,
         conditions: Mapping[str, Condition] | None = None,
+        renode_script: RenodeScript | None = None,
     ) -> None:
         """Prepare without power, the flash all erased. Raises EngineError, ElfError."""
         self.board: Final = board
         self.conditions: Final = dict(conditions or {})
         self._seed = Replay.new_seed() if seed is None else seed
-        self.engine: Final[Engine] = create_engine(engine, board, boot, seed=self._seed)
+        self.engine: Final[Engine] = create_engine(engine, board, boot, seed=self._seed, script=renode_script)
         self.flash: Final = self.engine.flash
         self.console: Final = Console()
         self.engine.add_listener(self.console)

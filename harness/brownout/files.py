@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 from typing import TYPE_CHECKING
 
 from brownout.errors import BrownoutError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -39,6 +41,35 @@ def write_if_changed(path: Path, data: bytes) -> bool:
             return False
     write_atomic(path, data)
     return True
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put `files` (by name) into `folder`, which is made when it is missing: all of them or none.
+
+    Equal files (and their times) and all other files are left alone. Raises BrownoutError.
+    """
+    for path in (folder, *(folder / name for name in files)):
+        if path.exists() and path.is_dir() is not (path == folder):
+            kind = "a folder" if path == folder else "a file"
+            raise BrownoutError(f"{path}: cannot be written: expected {kind} or nothing there")
+    stage = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
+    try:
+        try:
+            stage.mkdir()
+            for name, data in files.items():
+                (stage / name).write_bytes(data)
+            if not folder.exists():
+                stage.rename(folder)
+                return
+            for name, data in files.items():
+                if not (folder / name).exists() or (folder / name).read_bytes() != data:
+                    (stage / name).replace(folder / name)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    except OSError as error:
+        raise BrownoutError(
+            f"{folder}: cannot be written ({error.strerror}): does the folder around it exist?"
+        ) from error
 
 
 def read_file(path: Path, what: str) -> bytes:

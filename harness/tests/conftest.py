@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +11,8 @@ import pytest
 
 from brownout.board import Board, load_board
 from brownout.device import Device
+from brownout.engines.renode import find_renode
+from brownout.errors import EngineError
 from brownout.reference import reference_conditions
 
 if TYPE_CHECKING:
@@ -51,12 +54,34 @@ def probe_elf(tmp_path_factory: pytest.TempPathFactory, probe_script: str) -> Pa
     return link_probe(tmp_path_factory.mktemp("probe") / "probe.elf", probe_script)
 
 
+@pytest.fixture(scope="session")
+def renode() -> str:
+    """Path of Renode; who asks for it is skipped where there is none, and the summary says how many were.
+
+    With BROWNOUT_REQUIRE_RENODE in the environment, as in CI, they fail instead.
+    """
+    try:
+        return find_renode()
+    except EngineError as error:
+        if os.environ.get("BROWNOUT_REQUIRE_RENODE"):
+            pytest.fail(f"BROWNOUT_REQUIRE_RENODE is set: {error}")
+        pytest.skip(f"needs Renode: {error}")
+
+
 @pytest.fixture
-def probe(board: Board, probe_elf: Path) -> Iterator[ProbeFactory]:
+def engine_name() -> str:
+    """What the probe runs on; modules whose tests hold for every engine override it."""
+    return "qemu"
+
+
+@pytest.fixture
+def probe(board: Board, probe_elf: Path, engine_name: str) -> Iterator[ProbeFactory]:
     devices: list[Device] = []
 
     def make(*, seed: int = 1) -> Device:
-        device = Device(board, probe_elf, seed=seed, conditions=reference_conditions(board))
+        device = Device(
+            board, probe_elf, engine=engine_name, seed=seed, conditions=reference_conditions(board)
+        )
         devices.append(device)
         return device
 

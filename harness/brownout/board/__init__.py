@@ -1,6 +1,6 @@
 """Boards as data: `platform/<board>/board.toml`, its checks, and what is generated from it."""
 
-from brownout.board.export import FORMATS, export_board
+from brownout.board.export import FORMATS, export_board, export_renode
 from brownout.board.loader import find_platform, list_boards, load_board, load_board_file
 from brownout.board.model import (
     Board,
@@ -13,6 +13,8 @@ from brownout.board.model import (
     PeripheralSettings,
     QemuSettings,
     Region,
+    RenodeScript,
+    RenodeSettings,
     Uart,
     UnicornSettings,
 )
@@ -30,10 +32,13 @@ __all__ = [
     "PeripheralSettings",
     "QemuSettings",
     "Region",
+    "RenodeScript",
+    "RenodeSettings",
     "Uart",
     "UnicornSettings",
     "board_problems",
     "export_board",
+    "export_renode",
     "find_platform",
     "list_boards",
     "load_board",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - brownout.settings resolves the annotations at run time
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +156,44 @@ class UnicornSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RenodeSettings:
+    """How Renode emulates the board: a platform is generated from the rest of the board file.
+
+    `uart` is Renode's class for every UART that has a role; `mips` is how many million instructions the
+    processor executes in a second of virtual time.
+    """
+
+    uart: str
+    mips: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenodeScript:
+    """Somebody's own machine that Renode emulates the board with (docs/renode.md, "Your own scripts").
+
+    `path` is a monitor script (.resc) or a platform description (.repl). The rest are names in the machine:
+    the flash array, the peripheral at the flash controller's doorbell, the core, UARTs by role.
+    """
+
+    path: Path
+    flash: str = "flash"
+    doorbell: str = "flash_doorbell"
+    cpu: str = "cpu"
+    uarts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
     """Settings of the engines that can run the board."""
 
     qemu: QemuSettings | None = None
     unicorn: UnicornSettings | None = None
+    renode: RenodeSettings | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the engines that can run the board."""
+        return tuple(item.name for item in fields(self) if getattr(self, item.name) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

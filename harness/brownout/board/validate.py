@@ -42,6 +42,7 @@ def board_problems(board: Board) -> tuple[str, ...]:
         _uarts,
         _modules,
         _qemu,
+        _renode,
     )
     return tuple(problem for check in checks for problem in check(board))
 
@@ -308,3 +309,16 @@ def _qemu(board: Board) -> Iterator[str]:
             f"flash.controller.doorbell: is {board.flash.controller.doorbell:#x}, expected the data "
             f"register of uart.doorbell at {board.uart['doorbell'].base:#x}"
         )
+
+
+def _renode(board: Board) -> Iterator[str]:
+    renode = board.engine.renode
+    if renode is None:
+        return
+    if board.flash.controller.kind != REFERENCE:
+        kind = board.flash.controller.kind
+        yield f"engine.renode: runs flash controller '{REFERENCE}' only, not '{kind}'"
+    if not re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", renode.uart):
+        yield f"engine.renode.uart: '{renode.uart}' is not a class of Renode, such as UART.CMSDK_APB_UART"
+    if not 1 <= renode.mips <= 1000:
+        yield f"engine.renode.mips: {renode.mips} is not in 1..1000"

@@ -11,16 +11,19 @@ import click
 from brownout.board import (
     FORMATS,
     Board,
+    Engines,
     FlashSettings,
     board_problems,
     export_board,
+    export_renode,
     list_boards,
     load_board,
 )
 from brownout.cli.options import json_option, platform_option
+from brownout.engines.factory import ENGINES
 from brownout.engines.unicorn.kinds import kind_problems
 from brownout.errors import BoardError
-from brownout.files import write_if_changed
+from brownout.files import write_folder, write_if_changed
 from brownout.settings import load_settings
 
 
@@ -33,21 +36,46 @@ def board_group() -> None:
       brownout board show mps2-an385
       brownout board check platform/my-board/board.toml
       brownout board export mps2-an385 --format linker --output build/memory.ld
+      brownout board export mps2-an385 --engine renode build/renode
     """
 
 
 @board_group.command("list")
+@click.option("--markdown", is_flag=True, help="Print a table of the engines that run each board.")
 @platform_option
 @json_option
-def list_command(platform: Path | None, as_json: bool) -> None:
-    """List the boards."""
+def list_command(platform: Path | None, as_json: bool, markdown: bool) -> None:
+    """List the boards, with the engines that run each."""
+    if as_json and markdown:
+        raise click.UsageError("--json and --markdown: expected one of them")
     boards = [load_board(name, platform) for name in list_boards(platform)]
     if as_json:
-        entries = [{"name": board.name, "description": board.description} for board in boards]
+        entries = [
+            {"name": board.name, "description": board.description, "engines": board.engine.names}
+            for board in boards
+        ]
         print(json.dumps(entries, indent=2))
         return
+    if markdown:
+        print(engine_table(boards))
+        return
     for board in boards:
-        print(f"{board.name:<20} {board.description}")
+        print(f"{board.name:<20} {', '.join(board.engine.names):<22} {board.description}")
+
+
+def engine_table(boards: list[Board]) -> str:
+    """Which engine serves which board, as a table in Markdown."""
+    names = [item.name for item in dataclasses.fields(Engines)]
+    head = ["board", "core", "flash controller", *names, "sweeps"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for board in boards:
+        serves = ["yes" if name in board.engine.names else "no" for name in names]
+        live = [name for name in ENGINES if name in board.engine.names]
+        swept = "unicorn" if board.engine.unicorn is not None else "no"
+        swept += f", samples on {' and '.join(live)}" if live else ""
+        cells = [f"`{board.name}`", board.cpu.core, f"`{board.flash.controller.kind}`", *serves, swept]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 @board_group.command("show")
@@ -79,23 +107,58 @@ def check_command(file: Path, as_json: bool) -> int:
 
 @board_group.command("export")
 @click.argument("name")
-@click.option(
-    "--format", "export_format", type=click.Choice(list(FORMATS)), required=True, help="Kind of file."
-)
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option("--format", "export_format", type=click.Choice(list(FORMATS)), help="Kind of file.")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write (default: standard output).")
+@click.option(
+    "--engine", type=click.Choice(["renode"]), help="Instead of a file: the folder DIR for this emulator."
+)
 @platform_option
-def export_command(name: str, export_format: str, output: Path | None, platform: Path | None) -> None:
-    """Generate a file from board NAME.
+def export_command(
+    name: str,
+    folder: Path | None,
+    export_format: str | None,
+    output: Path | None,
+    engine: str | None,
+    platform: Path | None,
+) -> None:
+    """Generate a file from board NAME, or a folder that an emulator runs it from.
 
-    The file is written whole or not at all, and not touched when its content is already right.
+    What is there is written whole or not at all, and not touched when its content is already right.
+
+    \b
+    Examples:
+      brownout board export mps2-an385 --format c-header --output build/board.h
+      brownout board export mps2-an385 --engine renode build/renode
     """
-    text = export_board(load_board(name, platform), export_format)
+    _check_export(folder, export_format, output, engine)
+    board = load_board(name, platform)
+    if folder is not None:
+        write_folder(folder, {file: text.encode() for file, text in export_renode(board).items()})
+        return
+    text = export_board(board, str(export_format))
     if output is None:
         print(text, end="")
         return
     if not output.parent.is_dir():
         raise BoardError(f"{output}: its folder does not exist: create {output.parent} first")
     write_if_changed(output, text.encode())
+
+
+def _check_export(
+    folder: Path | None, export_format: str | None, output: Path | None, engine: str | None
+) -> None:
+    """Raise UsageError unless either a file or a folder is asked for."""
+    if engine is None and export_format is None:
+        raise click.UsageError("Missing option '--format' (a file) or '--engine' (a folder)")
+    if engine is not None and export_format is not None:
+        raise click.UsageError("--engine and --format: expected one of them")
+    if engine is not None and output is not None:
+        raise click.UsageError(f"--output: is for --format; name the folder after --engine {engine}")
+    if engine is not None and folder is None:
+        raise click.UsageError(f"--engine {engine}: expected the folder to write as well")
+    if engine is None and folder is not None:
+        raise click.UsageError(f"{folder}: a folder is for --engine; name the file with --output")
 
 
 def _describe(board: Board) -> str:
@@ -129,8 +192,7 @@ def _describe(board: Board) -> str:
         f"peripheral {peripheral.base:#010x}  {_interrupt(peripheral.irq)}  {peripheral.kind:<18} {name}"
         for name, peripheral in board.peripheral.items()
     ]
-    engines = [name for name, settings in dataclasses.asdict(board.engine).items() if settings is not None]
-    lines.append(f"engines    {', '.join(engines) or 'none'}")
+    lines.append(f"engines    {', '.join(board.engine.names) or 'none'}")
     return "\n".join(lines)
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from brownout.board import load_board
-from brownout.cli.options import json_option
-from brownout.errors import BoardError, BrownoutError
+from brownout.cli.options import engine_option, json_option, listeners_option
+from brownout.engines.factory import TITLES, engine_problem
+from brownout.errors import BrownoutError, EngineError
 from brownout.lab import FirmwareBuilds, Lab
 from fieldlink.errors import FieldlinkError
 from fieldlink.gateway import CheckReceived
@@ -34,9 +35,17 @@ _WATCH_S = 0.5
 )
 @click.option("--seed", type=int, help="Where everything random in the devices comes from (default: drawn).")
 @click.option("--timeout", type=click.FloatRange(min=0), help="End after this many seconds.")
+@engine_option
+@listeners_option
 @json_option
 def up_command(
-    name: str, devices: int, firmware: Path | None, seed: int | None, timeout: float | None, as_json: bool
+    name: str,
+    devices: int,
+    firmware: Path | None,
+    seed: int | None,
+    timeout: float | None,
+    engine: str | None,
+    as_json: bool,
 ) -> None:
     """Start board NAME with an upgrade and debug server; Ctrl-C takes it all down.
 
@@ -47,17 +56,17 @@ def up_command(
     Examples:
       brownout board up mps2-an385
       brownout board up mps2-an385 --devices 3 --json
+      brownout board up mps2-an385 --engine renode
     """
     # What cannot work is an error before anything starts.
-    if load_board(name).engine.qemu is None:
-        raise BoardError(
-            f"board '{name}' does not run on QEMU (no [engine.qemu] in its board.toml): "
-            "only boards that do can be brought up"
-        )
+    wanted = engine or "qemu"
+    problem = engine_problem(wanted, load_board(name))
+    if problem:
+        raise EngineError(problem)
     builds = FirmwareBuilds.find() if firmware is None else FirmwareBuilds(root=firmware.absolute())
     folder = Path(tempfile.mkdtemp(prefix="brownout-board-"))
     try:
-        with Lab(folder, board=name, builds=builds, seed=seed) as lab:
+        with Lab(folder, board=name, engine=wanted, builds=builds, seed=seed) as lab:
             kits = [_start(lab, f"dev-{number}") for number in range(1, devices + 1)]
             print(json.dumps(_facts(lab, kits)) if as_json else _words(lab, kits), flush=True)
             _watch(lab, timeout)
@@ -79,6 +88,7 @@ def _facts(lab: Lab, kits: list[DebugKit]) -> dict[str, object]:
     host, port = lab.server.address
     return {
         "board": lab.board.name,
+        "engine": lab.engine,
         "server": f"{host}:{port}",
         "store": str(lab.folder / "store"),
         "seed": lab.seed,
@@ -97,7 +107,7 @@ def _facts(lab: Lab, kits: list[DebugKit]) -> dict[str, object]:
 def _words(lab: Lab, kits: list[DebugKit]) -> str:
     host, port = lab.server.address
     lines = [
-        f"board {lab.board.name} is up, seed {lab.seed}",
+        f"board {lab.board.name} is up on {TITLES[lab.engine]}, seed {lab.seed}",
         f"server {host}:{port}, store {lab.folder / 'store'}",
     ]
     for kit in kits:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from brownout.engines.factory import ENGINES
+from brownout.engines.renode import LISTENERS_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 platform_option = click.option(
     "--platform",
@@ -13,3 +22,35 @@ platform_option = click.option(
 )
 board_option = click.option("--board", default="mps2-an385", show_default=True, help="Board to use.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), help="Emulator to run on.  [default: qemu]"
+)
+
+
+def _allow_listeners(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """As the variable, so that it reaches every process that this command starts, and none after it."""
+    if wanted:
+        context.with_resource(_environment(LISTENERS_VARIABLE, "1"))
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+listeners_option = click.option(
+    "--insecure-renode-listeners",
+    is_flag=True,
+    expose_value=False,
+    callback=_allow_listeners,
+    help="Leave Renode in this machine's network and let it listen there (docs/renode.md).",
+)
+"""For every command with an engine to choose."""

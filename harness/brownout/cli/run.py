@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brownout.board import load_board
-from brownout.cli.options import board_option, platform_option
+from brownout.cli.options import board_option, engine_option, listeners_option, platform_option
 from brownout.device import Device
 from brownout.engines.base import PowerState
 from brownout.errors import BrownoutError, CutNotFired, ReplayError
@@ -37,10 +37,12 @@ _STEP_S = 0.2
     "--cut", "cuts", multiple=True, help="Power cut, such as op=17/torn/random; the power comes back."
 )
 @click.option("--replay", help="Replay id of an earlier run: its board, engine, seed and cuts.")
-@click.option("--timeout", type=click.FloatRange(min=0), help="End after this many seconds.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="End this many seconds after power-on.")
 @click.option(
     "--evidence", type=click.Path(path_type=Path), help="Folder for logs and flash image at the end."
 )
+@engine_option
+@listeners_option
 @board_option
 @platform_option
 def run_command(
@@ -53,6 +55,7 @@ def run_command(
     replay: str | None,
     timeout: float | None,
     evidence: Path | None,
+    engine: str | None,
     board: str,
     platform: Path | None,
 ) -> None:
@@ -65,8 +68,9 @@ def run_command(
     Examples:
       brownout run --boot build/boot.elf --flash build/flash.bin
       brownout run --boot boot.elf --flash flash.bin --seed 7 --cut region=kernel.erase#3/torn --timeout 10
+      brownout run --boot boot.elf --engine renode
     """
-    plan = _plan(replay, board, seed, cuts)
+    plan = _plan(replay, board, engine, seed, cuts)
     loaded = load_board(plan.board, platform)
     image = read_file(flash_file, "a flash image") if flash_file is not None else None
     if image is not None and len(image) != loaded.flash.size:
@@ -97,14 +101,17 @@ def run_command(
         device.check()
 
 
-def _plan(replay: str | None, board: str, seed: int | None, cuts: tuple[str, ...]) -> Replay:
+def _plan(
+    replay: str | None, board: str, engine: str | None, seed: int | None, cuts: tuple[str, ...]
+) -> Replay:
     if replay is None:
         parsed = tuple(parse_cut(cut) for cut in cuts)
-        return Replay(
-            board=board, engine="qemu", seed=Replay.new_seed() if seed is None else seed, cuts=parsed
+        drawn = Replay.new_seed() if seed is None else seed
+        return Replay(board=board, engine=engine or "qemu", seed=drawn, cuts=parsed)
+    if cuts or seed is not None or engine is not None:
+        raise ReplayError(
+            "--replay: holds seed and cuts already, and the engine; leave out --seed, --cut and --engine"
         )
-    if cuts or seed is not None:
-        raise ReplayError("--replay: holds seed and cuts already; leave out --seed and --cut")
     return parse_replay(replay)
 
 
@@ -113,10 +120,11 @@ def _device(board: Board, boot: Path, plan: Replay) -> Device:
 
 
 def _run(device: Device, cuts: tuple[Cut, ...], timeout: float | None) -> None:
-    deadline = None if timeout is None else time.monotonic() + timeout
     waiting = list(cuts)
     armed = device.arm_cut(waiting.pop(0)) if waiting else None
     device.power_on()
+    # From here on: some emulators take seconds to start.
+    deadline = None if timeout is None else time.monotonic() + timeout
     while deadline is None or time.monotonic() < deadline:
         if device.engine.state is PowerState.ON:
             left = _STEP_S if deadline is None else max(0.0, min(_STEP_S, deadline - time.monotonic()))

@@ -116,5 +116,17 @@ class Engine(PowerProtocol, Protocol):
     def read_memory(self, address: int, size: int) -> bytes:
         """Read memory as the processor sees it, while the power is on. Raises StateError, EngineError."""
 
+    def program_counter(self) -> int:
+        """Where the processor is, while the power is on. Raises StateError, EngineError."""
+
+    def read_word(self, address: int) -> int:
+        """A word as the processor reads it, system registers included. Raises StateError, EngineError."""
+
+    def clock(self) -> float:
+        """The device's time in seconds, from anywhere; only differences within a power session count.
+
+        Raises StateError, EngineError.
+        """
+
     def close(self) -> None:
         """Take the power and give everything back. Nothing may be called afterwards but close()."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import struct
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from brownout.errors import StateError
 from brownout.files import write_atomic
@@ -39,6 +39,20 @@ class Ring(enum.Enum):
     SERVED = "served"
     POWER_LOST = "power lost"
     """The engine must take the power now; the firmware must not run on."""
+
+
+class ArrayMirror(Protocol):
+    """The processor's own array, for an engine that cannot share its memory.
+
+    Offsets and lengths are bytes of the array; both calls concern the window that the controller was made
+    with.
+    """
+
+    def fetch(self, offset: int, length: int) -> None:
+        """Bring the window up to date with what the processor sees. Nothing happens without power."""
+
+    def store(self, offset: int, length: int) -> None:
+        """Give the processor what the window holds. Nothing happens without power."""
 
 
 def geometry_of(settings: FlashSettings) -> Geometry:
@@ -86,6 +100,7 @@ class FlashController:
         array: memoryview,
         block: memoryview,
         keep_data: bool = True,
+        mirror: ArrayMirror | None = None,
     ) -> None:
         self.model: Final = FlashModel(geometry_of(settings), seed=seed, keep_data=keep_data)
         self.gate: Final = CutGate()
@@ -94,6 +109,7 @@ class FlashController:
         }
         self._array = array
         self._block = block
+        self._mirror = mirror
         self._lock = threading.RLock()
         self._firing: ArmedCut | None = None
         self._resolve = Resolve.RANDOM
@@ -123,6 +139,7 @@ class FlashController:
             sectors = self._sectors(operation)
             if sectors:
                 # Before the operation: an erase would hide a stray store.
+                self._fetch_sectors(sectors)
                 self.model.check_array(self._array, sectors)
             firing = self.gate.decide(self.model, operation)
             if firing is None:
@@ -143,6 +160,7 @@ class FlashController:
         Checks the whole array for stores past the controller.
         """
         with self._lock:
+            self._fetch(0, len(self._array))
             self.model.check_array(self._array)
             self.model.power_off()
 
@@ -170,6 +188,7 @@ class FlashController:
     def checkpoint(self) -> tuple[Violation, ...]:
         """Check the whole array now; all violations so far, in order."""
         with self._lock:
+            self._fetch(0, len(self._array))
             self.model.check_array(self._array)
             return self.model.violations
 
@@ -181,6 +200,7 @@ class FlashController:
     def image(self) -> bytes:
         """The whole array as the processor reads it."""
         with self._lock:
+            self._fetch(0, len(self._array))
             return bytes(self._array)
 
     def read(self, region: str) -> bytes:
@@ -189,6 +209,7 @@ class FlashController:
             raise StateError(f"flash region '{region}': not on this board; known: {', '.join(self.regions)}")
         wanted = self.regions[region]
         with self._lock:
+            self._fetch(wanted.offset, wanted.size)
             return bytes(self._array[wanted.offset : wanted.end])
 
     def snapshot(self) -> Snapshot:
@@ -221,6 +242,17 @@ class FlashController:
     def _apply(self, patches: Iterable[Patch]) -> None:
         for offset, data in patches:
             self._array[offset : offset + len(data)] = data
+            if self._mirror is not None:
+                self._mirror.store(offset, len(data))
+
+    def _fetch(self, offset: int, length: int) -> None:
+        if self._mirror is not None:
+            self._mirror.fetch(offset, length)
+
+    def _fetch_sectors(self, sectors: range) -> None:
+        geometry = self.model.geometry
+        start = geometry.sector_offset(sectors[0])
+        self._fetch(start, geometry.sector_offset(sectors[-1] + 1) - start)
 
     def _refill(self, reset: int) -> None:
         model = self.model
@@ -238,6 +270,7 @@ __all__ = [
     "BLOCK_SIZE",
     "ENTROPY",
     "ENTROPY_SIZE",
+    "ArrayMirror",
     "FlashController",
     "Ring",
     "answer_block",

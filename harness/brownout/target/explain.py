@@ -32,6 +32,7 @@ def explain(target: Target) -> str:
             "After each cut",
             *_checks(target),
             *_live(target),
+            *_renode(target),
         )
     )
 
@@ -73,6 +74,7 @@ def as_document(target: Target) -> dict[str, object]:
         "rules": sorted(target.rules),
         "hooks": list(target.hooks),
         "state_hook": target.state_of is not None,
+        "renode": _renode_document(target),
         "live": None
         if target.live is None
         else {"surroundings": target.live.name, "states": sorted(target.live.states)},
@@ -177,6 +179,32 @@ def _outcome(target: Target, outcome: Outcome) -> Iterator[str]:
 
 def _words(words: Mapping[int, int]) -> str:
     return ", ".join(f"{value:#010x} at {address:#010x}" for address, value in words.items())
+
+
+def _renode(target: Target) -> Iterator[str]:
+    script = target.renode
+    if script is None:
+        return
+    yield ""
+    yield "On Renode"
+    yield f"  it runs on the machine of {script.path}"
+    yield f"  whose flash is '{script.flash}', doorbell '{script.doorbell}', core '{script.cpu}'"
+    for role, name in script.uarts.items():
+        yield f"  the {role} is '{name}'"
+    yield "  whether the machine has these shows when it is run: brownout crosscheck"
+
+
+def _renode_document(target: Target) -> dict[str, object] | None:
+    script = target.renode
+    if script is None:
+        return None
+    return {
+        "script": str(script.path),
+        "flash": script.flash,
+        "doorbell": script.doorbell,
+        "cpu": script.cpu,
+        "uarts": dict(script.uarts),
+    }
 
 
 def _live(target: Target) -> Iterator[str]:

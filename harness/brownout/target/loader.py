@@ -15,6 +15,7 @@ from brownout.target.hooks import HookFile, InvariantHook, StateHook, Surroundin
 from brownout.target.model import AddressRange, Hook, LiveSettings, Placed, Target
 from brownout.target.outcomes import expected_outcome, read_outcomes
 from brownout.target.placing import Places, made_files, place_all
+from brownout.target.renode import read_renode
 from brownout.target.schema import TargetFile
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def load_target(path: Path, platform: Path | None = None) -> Target:
         state_of=_state(places, file, hooks),
         seed=file.seed,
         vector_table=vector_table,
+        renode=read_renode(places, file),
         live=_live(places, file, hooks),
     )
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from brownout.board import Board
+    from brownout.board import Board, RenodeScript
     from brownout.elf import ElfImage
     from brownout.flash import OperationLog
 
@@ -95,6 +95,7 @@ class Target:
         state_of: names the state of the upgrade protocol, for coverage; None when the file has no such hook.
         seed: default seed.
         vector_table: where the core reads its first stack pointer and reset vector; None: as the board says.
+        renode: the machine of the user's own that Renode runs it on, None for the one made from the board.
         live: what the board is connected to, None for one that runs alone. Only brownout.live can run it.
     """
 
@@ -113,6 +114,7 @@ class Target:
     state_of: StateReader | None
     seed: int
     vector_table: int | None = None
+    renode: RenodeScript | None = None
     live: LiveSettings | None = None
 
 

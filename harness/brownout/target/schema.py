@@ -102,6 +102,24 @@ class HooksEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RenodeEntry:
+    """`[engine.renode]`: a script or platform of the user's own, and names in its machine."""
+
+    script: str
+    flash: str = "flash"
+    doorbell: str = "flash_doorbell"
+    cpu: str = "cpu"
+    uarts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginesEntry:
+    """`[engine]`: how engines run this target where the board's own way is not meant."""
+
+    renode: RenodeEntry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEntry:
     """`[live]`: what the board is connected to, on an engine in real time; `states` to cut in, () for all."""
 
@@ -132,4 +150,5 @@ class TargetFile:
     outcome: tuple[OutcomeEntry, ...] = ()
     regions: Mapping[str, RegionEntry] = field(default_factory=dict)
     hooks: HooksEntry | None = None
+    engine: EnginesEntry = field(default_factory=EnginesEntry)
     live: LiveEntry | None = None

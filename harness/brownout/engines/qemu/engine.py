@@ -10,13 +10,12 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from brownout.elf import load_elf
-from brownout.engines.base import PowerEvent, PowerEventKind, PowerListener, PowerState
+from brownout.engines.base import PowerEventKind, PowerState
 from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
-from brownout.engines.qemu.memory import SharedMemory
+from brownout.engines.emulator import END_TIMEOUT_S, EmulatorEngine, rom_image
+from brownout.engines.memory import SharedMemory
 from brownout.engines.qemu.process import Fill, Machine, QemuProcess
-from brownout.errors import BrownoutError, DeadlineError, EngineError, StateError
-from brownout.flash import seeded_bytes
+from brownout.errors import BrownoutError, EngineError, StateError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_END_TIMEOUT_S = 20.0
 _DOORBELL_CHUNK = 64
 
 
@@ -40,7 +38,7 @@ def find_qemu() -> str:
     return found
 
 
-class QemuEngine:
+class QemuEngine(EmulatorEngine):
     """Runs `boot` (an ELF file for the board's ROM) on QEMU.
 
     Each power-on and each reset is a new process on the same flash. At power-on unstable flash bits are drawn
@@ -58,8 +56,9 @@ class QemuEngine:
                 f"board '{board.name}' does not run on QEMU (no [engine.qemu] in its board.toml): "
                 "sweep it on unicorn instead"
             )
-        self._board = board
-        self._rom = _rom_fills(board, boot)
+        super().__init__(board)
+        address, data = rom_image(board, boot)
+        self._rom = Fill(address=address, data=data)
         program = find_qemu()
         self._memory = SharedMemory("flash", settings.backend_size)
         view = memoryview(self._memory.map)
@@ -73,28 +72,11 @@ class QemuEngine:
         )
         view.release()
         self._machine = Machine(program=program, board=board, flash=self._memory, extra=extra)
-        self._listeners: list[PowerListener] = []
-        self._changed = threading.Condition()
         self._process: QemuProcess | None = None
         self._server: threading.Thread | None = None
-        self._state = PowerState.OFF
-        self._cutting = False
-        self._failure: EngineError | None = None
-        self._resets = 0
         self._diagnostics: list[str] = []
-        self._closed = False
 
     # -- what it is ------------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> PowerState:
-        """Whether the board has power."""
-        return self._state
-
-    @property
-    def resets(self) -> int:
-        """Resets of the processor in this power session."""
-        return self._resets
 
     @property
     def process_id(self) -> int | None:
@@ -109,29 +91,11 @@ class QemuEngine:
         running = process.output if process is not None else ""
         return "".join([*self._diagnostics, running])
 
-    def add_listener(self, listener: PowerListener) -> None:
-        """Tell `listener` about every change of power from now on."""
-        self._listeners.append(listener)
-
-    def raise_for_failure(self) -> None:
-        """Raise EngineError when QEMU ended by itself since the last on()."""
-        if self._failure is not None:
-            raise EngineError(str(self._failure)) from self._failure
-
     # -- power -----------------------------------------------------------------------------------------
 
     def on(self) -> None:
         """Start QEMU, tell the listeners, let the processor run. Raises StateError, EngineError."""
-        with self._changed:
-            if self._closed or self._state is PowerState.ON:
-                raise StateError(
-                    "power on: the engine is closed" if self._closed else "power on: it is on; cut it first"
-                )
-            self._failure = None
-            self._cutting = False
-            self._resets = 0
-            self.flash.power_on()
-            self._state = PowerState.ON
+        self._begin_session()
         # In a thread that stays as long as the power: QEMU ends with the thread that started it, and a Ctrl-C
         # can interrupt the caller anywhere, but must not leave half a start.
         started: Future[None] = Future()
@@ -144,22 +108,7 @@ class QemuEngine:
             if self._state is PowerState.OFF:
                 return
             self._kill()
-        self._wait_state_off(_END_TIMEOUT_S)
-
-    def cycle(self) -> None:
-        """cut(), then on()."""
-        self.cut()
-        self.on()
-
-    def wait_off(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds until the power is off. Raises DeadlineError, EngineError."""
-        self._wait_state_off(timeout)
-        self.raise_for_failure()
-
-    def wait_state(self, state: PowerState, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for `state`; tells whether it is so."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._state is state, timeout)
+        self._wait_state_off(END_TIMEOUT_S)
 
     def read_memory(self, address: int, size: int) -> bytes:
         """Read physical memory while the power is on. Raises StateError, EngineError."""
@@ -199,10 +148,6 @@ class QemuEngine:
             raise StateError(f"{what}: the power is off")
         return process
 
-    def _wait_state_off(self, timeout: float) -> None:
-        if not self.wait_state(PowerState.OFF, timeout):
-            raise DeadlineError(f"power off: still on after {timeout:g} s")
-
     def _kill(self) -> None:
         """Order the end; the keeper completes it. The caller holds the lock."""
         self._cutting = True
@@ -210,13 +155,13 @@ class QemuEngine:
             self._process.kill()
 
     def _start(self, kind: PowerEventKind) -> QemuProcess:
-        process = QemuProcess(self._machine, (*self._rom, *self._garbage()))
+        process = QemuProcess(self._machine, (self._rom, *self._fills()))
         with self._changed:
             self._process = process
             if self._cutting:
                 process.kill()
         try:
-            taken = self._announce(kind, process)
+            taken = self._announce(kind, process.ports)
             self._server = threading.Thread(
                 target=self._serve, args=(process,), name="brownout-doorbell", daemon=True
             )
@@ -255,7 +200,7 @@ class QemuEngine:
         try:
             process = self._start(PowerEventKind.ON)
         except BaseException as error:
-            self._finish(PowerEventKind.DIED)
+            self._end_session(PowerEventKind.DIED)
             started.set_exception(error)
             return
         started.set_result(None)
@@ -267,7 +212,7 @@ class QemuEngine:
             _log.exception("power session failed")
             self._failure = EngineError(f"power session failed: {type(error).__name__}: {error}")
         finally:
-            self._finish(PowerEventKind.CUT if self._failure is None else PowerEventKind.DIED)
+            self._end_session(PowerEventKind.CUT if self._failure is None else PowerEventKind.DIED)
 
     def _follow(self, process: QemuProcess) -> None:
         """Wait for the process, and for the one that replaces it after a reset, until the power is gone."""
@@ -289,53 +234,14 @@ class QemuEngine:
         """Forget a process that has ended. A command that it still rang for is carried out first."""
         server, self._server = self._server, None
         if server is not None:
-            server.join(_END_TIMEOUT_S)
+            server.join(END_TIMEOUT_S)
         with self._changed:
             self._process = None
             self._diagnostics.append(process.finish())
 
-    def _finish(self, kind: PowerEventKind) -> None:
-        try:
-            self.flash.power_off()
-            self._announce(kind, None)
-        except Exception as error:
-            _log.exception("end of a power session")
-            if self._failure is None:
-                self._failure = EngineError(f"end of a power session: {type(error).__name__}: {error}")
-        with self._changed:
-            self._state = PowerState.OFF
-            self._changed.notify_all()
-        self.flash.announce_cut()
-
-    def _announce(self, kind: PowerEventKind, process: QemuProcess | None) -> frozenset[str]:
-        """Tell all listeners; the UART roles whose ports they opened."""
-        ports = process.ports if process is not None else {}
-        event = PowerEvent(kind=kind, session=self.flash.model.session, ports=ports)
-        for listener in self._listeners:
-            listener.power_changed(event)
-        return frozenset(event.taken)
-
-    def _garbage(self) -> tuple[Fill, ...]:
-        model = self.flash.model
-        return tuple(
-            Fill(
-                address=memory.base,
-                data=seeded_bytes(model.seed, memory.size, "ram", name, model.session, self._resets),
-            )
-            for name, memory in self._board.memory.items()
-            if memory.kind == "ram"
-        )
-
-
-def _rom_fills(board: Board, boot: Path) -> tuple[Fill, ...]:
-    roms = [(name, memory) for name, memory in board.memory.items() if memory.kind == "rom"]
-    if len(roms) != 1:
-        raise EngineError(
-            f"board '{board.name}': has {len(roms)} memories of kind rom, expected 1 for {boot}"
-        )
-    name, rom = roms[0]
-    data = load_elf(boot).flat(rom.base, rom.size, f"memory.{name}")
-    return (Fill(address=rom.base, data=data),)
+    def _fills(self) -> tuple[Fill, ...]:
+        memory = self._board.memory
+        return tuple(Fill(address=memory[name].base, data=data) for name, data in self._garbage().items())
 
 
 __all__ = ["QemuEngine", "find_qemu"]

@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brownout.engines.qemu.launcher import LaunchRequest, launch
-from brownout.engines.qemu.memory import SharedMemory
+from brownout.engines.launcher import LaunchRequest, launch
+from brownout.engines.memory import SharedMemory
 from brownout.engines.qemu.qmp import QmpClient
 from brownout.errors import EngineError
 

@@ -7,7 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PR_SET_PDEATHSIG = 1
 
@@ -17,11 +21,17 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRequest:
-    """A command line, the descriptors that the child inherits, and where its output goes."""
+    """A command line, the descriptors that the child inherits, and where its output goes.
+
+    `input` is a descriptor for its standard input (None: it is empty); `environment` is added to this
+    process's own.
+    """
 
     arguments: tuple[str, ...]
-    inherit: tuple[int, ...]
     output: int
+    inherit: tuple[int, ...] = ()
+    input: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def launch(request: LaunchRequest) -> subprocess.Popen[bytes]:
@@ -40,7 +50,8 @@ def launch(request: LaunchRequest) -> subprocess.Popen[bytes]:
 
     return subprocess.Popen(
         request.arguments,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if request.input is None else request.input,
+        env={**os.environ, **request.environment} if request.environment else None,
         stdout=request.output,
         stderr=request.output,
         pass_fds=request.inherit,
