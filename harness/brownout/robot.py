@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003 - Robot converts arguments by the annota
 from robot.api import logger
 from robot.api.deco import keyword, library
 
+from brownout.engines.factory import ENGINES
 from brownout.live import replay_live
 from brownout.power import parse_replay
 from brownout.sweep.replay import replay as replay_run
@@ -24,7 +25,7 @@ class SweepLibrary:
         Returns the outcome, such as ``new``. The log tells boot by boot what happened.
         """
         loaded = load_target(target)
-        if parse_replay(replay).engine == "qemu":
+        if parse_replay(replay).engine in ENGINES:
             live, story = replay_live(loaded, replay)
             verdict, detail, failed = live.name, live.detail, live.failed
         else:

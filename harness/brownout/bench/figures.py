@@ -21,6 +21,7 @@ class Unit(enum.Enum):
     OPERATION_RATE = "op/s"
     MESSAGE_RATE = "msg/s"
     POINT_RATE = "points/s"
+    CUT_RATE = "cuts/s"
     ROUND_TRIP = "rt"
     RATIO = "x"
 
@@ -195,6 +196,17 @@ def _sweep() -> tuple[Figure, ...]:
     )
 
 
+def _renode() -> tuple[Figure, ...]:
+    group, rate = "renode", Unit.CUT_RATE
+    return (
+        Figure(group=group, key="renode-rate", unit=rate, title="cut and recovery, reference, on Renode"),
+        Figure(group=group, key="qemu-rate", unit=rate, title="the same cuts on QEMU"),
+        Figure(group=group, key="unicorn-rate", unit=rate, title="the same cuts on Unicorn, none derived"),
+        Figure(group=group, key="by-qemu", unit=Unit.RATIO, title="Renode's rate by QEMU's"),
+        Figure(group=group, key="by-unicorn", unit=Unit.RATIO, title="Renode's rate by Unicorn's"),
+    )
+
+
 FIGURES: Final = (
     *_power_on(),
     *_upgrade(),
@@ -205,6 +217,7 @@ FIGURES: Final = (
     *_debug(),
     *_relay(),
     *_sweep(),
+    *_renode(),
 )
 """All figures, in the order of the table."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from brownout.bench.debug_group import measure_debug
 from brownout.bench.doorbell import controller_s, model_s, operation_rate, round_trip_s
 from brownout.bench.relay_group import measure_relay
+from brownout.bench.renode_group import measure_renode
 from brownout.bench.samples import Measurement
 from brownout.bench.sizes import image_sizes
 from brownout.bench.sweep_group import measure_sweep
@@ -137,5 +138,6 @@ GROUPS: Final[Mapping[str, Callable[[Workbench], list[Measurement]]]] = {
     "debug": measure_debug,
     "relay": measure_relay,
     "sweep": measure_sweep,
+    "renode": measure_renode,
 }
 """In the order in which they run; names as in figures.py."""

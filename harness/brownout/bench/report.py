@@ -23,6 +23,7 @@ _DECIMALS: Final[Mapping[Unit, int]] = {
     Unit.MICROSECOND: 1,
     Unit.RATIO: 2,
     Unit.ROUND_TRIP: 1,
+    Unit.CUT_RATE: 2,
 }
 
 
@@ -38,19 +39,21 @@ def as_document(report: BenchReport) -> dict[str, object]:
         "repeat": options.repeat,
         "machine": dict(report.machine),
         "duration_s": round(report.duration_s, 3),
+        "skipped": dict(report.skipped),
         "figures": [_figure(result) for result in report.results],
     }
 
 
 def as_table(report: BenchReport) -> str:
-    """The report as text: a line on where and how, then one for each figure."""
+    """The report as text: a line on where and how, one for each figure, one for each group left out."""
     options, machine = report.options, report.machine
     head = (
         f"{options.board} on {options.engine}, seed {options.seed}, repeated {options.repeat} x, "
         f"{machine['cores']} cores ({machine['system']} {machine['processor']}), {report.duration_s:.1f} s"
     )
     rows = [_HEADINGS, *(_row(result) for result in report.results)]
-    return "\n".join([head, "", *_aligned(rows)])
+    skipped = [f"{group}: skipped: {why}" for group, why in report.skipped.items()]
+    return "\n".join([head, "", *_aligned(rows), *skipped])
 
 
 def _figure(result: Result) -> dict[str, object]:

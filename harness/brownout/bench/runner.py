@@ -6,7 +6,7 @@ import os
 import platform
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,12 +40,13 @@ class BenchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """What a run of the benchmark found, and where it ran."""
+    """What a run of the benchmark found, and where it ran. `skipped` says why, by group."""
 
     options: BenchOptions
     machine: Mapping[str, str | int]
     duration_s: float
     results: tuple[Result, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_bench(options: BenchOptions, progress: Callable[[str], None] = lambda _what: None) -> BenchReport:
@@ -78,10 +79,15 @@ def run_bench(options: BenchOptions, progress: Callable[[str], None] = lambda _w
                 if not options.groups or name in options.groups
                 for measurement in group(bench)
             )
+            skipped = dict(bench.skipped)
     except FieldlinkError as error:
         raise BrownoutError(f"bench: {error}") from error
     return BenchReport(
-        options=options, machine=_machine(), duration_s=time.monotonic() - started, results=results
+        options=options,
+        machine=_machine(),
+        duration_s=time.monotonic() - started,
+        results=results,
+        skipped=skipped,
     )
 
 

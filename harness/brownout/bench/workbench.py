@@ -66,6 +66,7 @@ class Workbench:
         self.builds: Final = FirmwareBuilds.find()
         self.factory_build: Final[FirmwareBuild] = self.builds.version(FACTORY_VERSION)
         self.upgrade_build: Final[FirmwareBuild] = self.builds.version(UPGRADE_VERSION)
+        self.skipped: Final[dict[str, str]] = {}
         self._engine = engine
         self._folder = folder
         self._progress = progress
@@ -82,6 +83,10 @@ class Workbench:
     def progress(self, what: str) -> None:
         """Say what is being measured."""
         self._progress(what)
+
+    def skip(self, group: str, why: str) -> None:
+        """A group that cannot be measured here, which is no error."""
+        self.skipped[group] = why
 
     @property
     def few(self) -> int:

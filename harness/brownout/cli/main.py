@@ -9,6 +9,7 @@ import click
 from brownout.cli.bench import bench_command
 from brownout.cli.board import board_group
 from brownout.cli.board_up import up_command
+from brownout.cli.crosscheck import crosscheck_command
 from brownout.cli.flash import flash_group
 from brownout.cli.run import run_command
 from brownout.cli.sweep import sweep_command
@@ -34,6 +35,7 @@ def cli() -> None:
       brownout flash inspect build/flash.bin
       brownout target init --board nrf52840-dk --output target.toml
       brownout sweep target.toml --html report.html
+      brownout crosscheck target.toml --points 20
       brownout uplink --port /dev/ttyUSB0 --server 127.0.0.1:7000
     """
 
@@ -42,6 +44,7 @@ board_group.add_command(up_command)
 for command in (
     bench_command,
     board_group,
+    crosscheck_command,
     flash_group,
     run_command,
     sweep_command,

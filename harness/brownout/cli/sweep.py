@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from brownout.cli.options import platform_option
+from brownout.cli.options import listeners_option, platform_option
 from brownout.cli.sweep_progress import SweepProgress
 from brownout.cli.sweep_trace import TracePrinter
 from brownout.cli.sweep_words import replay_words, summary
+from brownout.engines.factory import ENGINES as LIVE_ENGINES
+from brownout.engines.factory import TITLES
 from brownout.errors import BrownoutError
 from brownout.files import write_atomic
 from brownout.live import replay_live, sweep_live
@@ -36,8 +38,7 @@ if TYPE_CHECKING:
 
 EXIT_FINDINGS: Final = 1
 EXIT_INTERRUPTED: Final = 130
-_ENGINES: Final = ("unicorn", "qemu", "renode")
-_NOT_YET: Final = ("renode",)
+_ENGINES: Final = ("unicorn", *LIVE_ENGINES)
 _LIVE_POINTS: Final = 10
 """Unless it is told, where every cut is made live."""
 _ALL: Final = 0
@@ -97,10 +98,13 @@ def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, 
     type=click.Choice(_ENGINES),
     help="What runs it (default: unicorn; qemu for a target with [live]).",
 )
+@listeners_option
 @click.option(
     "--phases", callback=_names(PHASES), default="all", help="Where in an operation to cut (default: all)."
 )
-@click.option("--points", callback=_count, help="Operations to cut: all, or N (default: all; 10 on QEMU).")
+@click.option(
+    "--points", callback=_count, help="Operations to cut: all, or N (default: all; 10 on qemu, renode)."
+)
 @click.option(
     "--operations",
     callback=_operations,
@@ -173,15 +177,13 @@ def sweep_command(
       brownout sweep target.toml --phases none --faults dropped,reset
       brownout sweep target.toml --replay swap:unicorn:1:op=117/torn/random --trace
     """
-    if engine in _NOT_YET:
-        raise BrownoutError(f"--engine {engine}: sweeps on it are not built in yet; use unicorn or qemu")
     if trace and replay is None:
         raise BrownoutError("--trace: goes with --replay ID only")
     target = load_target(file, platform)
     if replay is not None:
         return _replay(target, replay, trace=trace)
     engine = engine or ("unicorn" if target.live is None else "qemu")
-    if engine == "qemu" and points is None:
+    if engine in LIVE_ENGINES and points is None:
         points = _LIVE_POINTS
     for output in (json_file, html_file):
         if output is not None:
@@ -220,12 +222,15 @@ def sweep_command(
             f"{different} live cut(s) left another flash than was derived: the verdicts above may be wrong; "
             "this is a bug of brownout: please report it"
         )
+    for check in result.live:
+        if check.problem:
+            raise BrownoutError(f"live check on {check.engine}: {check.problem}")
     return EXIT_FINDINGS if result.findings else 0
 
 
 def _run(target: Target, plan: SweepPlan, jobs: int | None, cluster: str | None) -> SweepResult:
     with SweepProgress() as progress:
-        if plan.engine == "qemu":
+        if plan.engine in LIVE_ENGINES:
             return sweep_live(target, plan, progress=progress)
         workers = (
             local_executor(jobs or os.cpu_count() or 1) if cluster is None else cluster_executor(cluster)
@@ -237,7 +242,7 @@ def _run(target: Target, plan: SweepPlan, jobs: int | None, cluster: str | None)
 def _replay(target: Target, replay: str, *, trace: bool) -> int:
     """Tell what happens; with `trace`, the instructions of the recovery first."""
     wanted = parse_replay(replay)
-    if wanted.engine == "qemu":
+    if wanted.engine in LIVE_ENGINES:
         return _replay_live(target, replay, trace=trace)
     recovery = 1 + sum(isinstance(event, Cut) for event in wanted.cuts)
     report = replay_run(target, replay, tracer=TracePrinter(target, recovery) if trace else None)
@@ -247,7 +252,8 @@ def _replay(target: Target, replay: str, *, trace: bool) -> int:
 
 def _replay_live(target: Target, replay: str, *, trace: bool) -> int:
     if trace:
-        raise BrownoutError("--trace: QEMU cannot; replay the same cut on unicorn")
+        engine = TITLES[parse_replay(replay).engine]
+        raise BrownoutError(f"--trace: {engine} cannot; replay the same cut on unicorn")
     verdict, story = replay_live(target, replay)
     print("\n".join([f"replay {replay}", *story]))
     print(f"verdict {verdict.name}{f': {verdict.detail}' if verdict.detail else ''}")

@@ -19,7 +19,8 @@ _REDRAW_S: Final = 0.1
 class SweepProgress:
     """Use it as a context manager, and call it with how far the sweep is."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "sweep") -> None:
+        self._label = label
         self._shown = sys.stderr.isatty()
         self._bar: ProgressBar[int] | None = None
         self._rate = 0.0
@@ -50,7 +51,7 @@ class SweepProgress:
     def _begin(self, total: int) -> ProgressBar[int]:
         self._bar = click.progressbar(
             length=total,
-            label="sweep",
+            label=self._label,
             file=sys.stderr,
             show_pos=True,
             item_show_func=lambda _: f"{self._rate:,.0f}/s" if self._rate else "",

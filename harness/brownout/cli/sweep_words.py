@@ -46,6 +46,8 @@ def _lines(result: SweepResult, target_file: str) -> Iterator[str]:
     for check in result.live:
         yield f"{'live:':<16}{check.same} of {check.sampled} cuts gave the same flash on {check.engine}"
         yield from (f"{'':<16}different: {replay}" for replay in check.different)
+        if check.problem:
+            yield f"{'':<16}the rest were not done: {check.problem}"
     if result.engine != "unicorn" and result.machine_log:
         yield f"{'elsewhere:':<16}{len(result.machine_log)} cut(s) hit another operation than without a cut"
         yield from (f"{'':<16}{line}" for line in result.machine_log[:_GROUPS_SHOWN])

@@ -1,6 +1,6 @@
 """Targets on an engine that runs in real time, cut by cut: slow, but nothing is derived."""
 
-from brownout.live.qemu import LiveTarget, Session
+from brownout.live.sessions import LiveTarget, Session
 from brownout.live.surroundings import Surroundings
 from brownout.live.sweep import LiveVerdict, replay_live, sweep_live
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from brownout.errors import BrownoutError, CutNotFired, ReplayError, SweepError
 from brownout.flash import FlashModel, RecordKind
 from brownout.live.choose import in_states, spread
-from brownout.live.qemu import LiveTarget, Session
+from brownout.live.sessions import LiveTarget, Session
 from brownout.power import Cut, Replay, parse_replay
 from brownout.sweep.assess import DISAGREE, HOOK, LOOP, NOT_FIRED, RULE, WRONG_FLASH
 from brownout.sweep.clean_boots import unrest
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from brownout.sweep.plan import SweepPlan
     from brownout.target import Target
 
-_ENGINE: Final = "qemu"
 _ARRIVED_WRONG: Final = "it arrived"
 
 _Operation: TypeAlias = tuple[RecordKind, int, int, str]
@@ -63,23 +62,23 @@ class LiveVerdict:
 
 
 def sweep_live(target: Target, plan: SweepPlan, *, progress: Progress | None = None) -> SweepResult:
-    """Sweep a target on QEMU: every cut is made, every recovery waited for.
+    """Sweep a target on the plan's engine, in real time: every cut is made, every recovery waited for.
 
     Raises:
         SweepError: a plan with faults or pairs, or a target that is not well without a cut.
-        EngineError: QEMU cannot run the target.
-        SweepStoppedError: the deadline passed, or QEMU failed; it has what is known.
+        EngineError: the engine cannot run the target.
+        SweepStoppedError: the deadline passed, or the engine failed; it has what is known.
         SweepInterruptedError: Ctrl-C; it has what is known.
     """
     if plan.faults or plan.depth != 1:
         raise SweepError(
-            "engine qemu: makes single power cuts only: use --engine unicorn for faults and depth 2"
+            f"engine {plan.engine}: makes single power cuts only: use --engine unicorn for faults and depth 2"
         )
     check_names(target)
     if not plan.phases:
         raise SweepError("phases: empty: there is nothing to sweep")
     seed = target.seed if plan.seed is None else plan.seed
-    with LiveTarget(target, seed=seed) as live:
+    with LiveTarget(target, seed=seed, engine=plan.engine) as live:
         return _LiveSweep(live, plan, seed, progress).run()
 
 
@@ -213,7 +212,7 @@ class _LiveSweep:
         verdict: LiveVerdict,
         sessions: Sequence[Session],
     ) -> str:
-        replay = str(Replay(board=self._target.name, engine=_ENGINE, seed=self._seed, cuts=(cut,)))
+        replay = str(Replay(board=self._target.name, engine=self._plan.engine, seed=self._seed, cuts=(cut,)))
         name = f"F{len(self._findings) + 1}"
         likes = (verdict.name, phase, operation.kind, operation.region)
         self._findings.append(
@@ -271,7 +270,7 @@ class _LiveSweep:
             version=VERSION,
             target=target.name,
             board=target.board.name,
-            engine=_ENGINE,
+            engine=self._plan.engine,
             seed=self._seed,
             phases=self._plan.phases,
             faults=(),
@@ -361,7 +360,7 @@ def replay_live(target: Target, replay: str) -> tuple[LiveVerdict, tuple[str, ..
         raise ReplayError(
             f"replay id '{replay}': is for target '{wanted.board}', this one is '{target.name}'"
         )
-    with LiveTarget(target, seed=wanted.seed) as live:
+    with LiveTarget(target, seed=wanted.seed, engine=wanted.engine) as live:
         sessions = live.run(wanted.power_cuts)
         return judge(live, sessions), tuple(
             session_text(number, item) for number, item in enumerate(sessions, 1)

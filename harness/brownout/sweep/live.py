@@ -57,11 +57,12 @@ class BootReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRun:
-    """A whole run: the verdict, and each boot. `flash` is the array at the end."""
+    """A whole run: the verdict, and each boot. `flash` is the array at the end, `flashes` after each boot."""
 
     assessment: Assessment
     boots: tuple[BootReport, ...]
     flash: bytes
+    flashes: tuple[bytes, ...]
 
 
 def run_live(
@@ -99,6 +100,7 @@ class _Live:
         self._memo = memo
         self._reports: list[BootReport] = []
         self._boots: list[tuple[Boot, Event | None]] = []
+        self._flashes: list[bytes] = []
 
     def run(self) -> LiveRun:
         model = self._model
@@ -145,6 +147,7 @@ class _Live:
 
     def _note(self, boot: Boot, event: Event | None) -> None:
         self._boots.append((boot, event))
+        self._flashes.append(bytes(self._model.shadow))
         place = "" if boot.kind is EndKind.ARRIVED else self._runtime.places.symbol(boot.end.pc)
         self._reports.append(
             BootReport(
@@ -156,7 +159,7 @@ class _Live:
                 time=boot.time,
                 operations=boot.operations,
                 resets=boot.first.rest_resets,
-                flash=hashlib.blake2b(self._model.shadow, digest_size=16).hexdigest(),
+                flash=hashlib.blake2b(self._flashes[-1], digest_size=16).hexdigest(),
             )
         )
 
@@ -165,4 +168,9 @@ class _Live:
         return self._runtime.log_from_start(sessions)
 
     def _result(self, assessment: Assessment) -> LiveRun:
-        return LiveRun(assessment=assessment, boots=tuple(self._reports), flash=bytes(self._model.shadow))
+        return LiveRun(
+            assessment=assessment,
+            boots=tuple(self._reports),
+            flash=self._flashes[-1],
+            flashes=tuple(self._flashes),
+        )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Final
 
 from brownout.device import Device
-from brownout.errors import BrownoutError, SweepError
+from brownout.errors import CutNotFired, DeadlineError, EngineError, SweepError
+from brownout.sweep.live_engines import live_engines
 from brownout.sweep.result import LiveCheck
 
 if TYPE_CHECKING:
@@ -15,18 +15,17 @@ if TYPE_CHECKING:
     from brownout.power import Cut
     from brownout.sweep.runtime import Runtime
 
-_QEMU: Final = "qemu-system-arm"
 _CUT_S: Final = 60.0
 
 
 def check_live(runtime: Runtime, cuts: Sequence[Cut]) -> list[LiveCheck]:
-    """Do the cuts on the machine from the first power-on, and on QEMU where board and host have it."""
+    """Do the cuts on the machine from the first power-on, and on each engine that board and host have."""
     if not cuts:
         return []
-    found = [_on_machine(runtime, cuts)]
-    if _qemu_can(runtime):
-        found.append(_on_qemu(runtime, cuts))
-    return found
+    target = runtime.setup.target
+    built = target.elf is not None and target.elf.path.is_file()
+    others = live_engines(target) if built else ()
+    return [_on_machine(runtime, cuts), *(_on_engine(runtime, engine, cuts) for engine in others)]
 
 
 def _on_machine(runtime: Runtime, cuts: Sequence[Cut]) -> LiveCheck:
@@ -48,41 +47,51 @@ def _on_machine(runtime: Runtime, cuts: Sequence[Cut]) -> LiveCheck:
     return _check("unicorn", cuts, different)
 
 
-def _qemu_can(runtime: Runtime) -> bool:
-    target = runtime.setup.target
-    return (
-        target.board.engine.qemu is not None
-        and target.elf is not None
-        and target.elf.path.is_file()
-        and shutil.which(_QEMU) is not None
-    )
-
-
-def _on_qemu(runtime: Runtime, cuts: Sequence[Cut]) -> LiveCheck:
+def _on_engine(runtime: Runtime, engine: str, cuts: Sequence[Cut]) -> LiveCheck:
+    """On an engine that fails, nothing is known: that is no difference, and no reason to lose the sweep."""
     target = runtime.setup.target
     if target.elf is None:
-        raise SweepError("live check: QEMU needs an ELF file")
+        raise SweepError(f"live check: {engine} needs an ELF file")
     different: list[str] = []
-    with Device(target.board, target.elf.path, engine="qemu", seed=runtime.setup.seed) as device:
-        blank = device.snapshot()
-        image = b"".join(runtime.start.array.sectors)
-        for cut in cuts:
-            derived = b"".join(runtime.derived_flash(cut).array.sectors)
-            try:
+    done = 0
+    try:
+        with Device(
+            target.board,
+            target.elf.path,
+            engine=engine,
+            seed=runtime.setup.seed,
+            renode_script=target.renode,
+        ) as device:
+            blank = device.snapshot()
+            image = b"".join(runtime.start.array.sectors)
+            for cut in cuts:
                 device.restore(blank)
                 device.load(image)
-                device.arm_cut(cut)
-                device.power_on()
-                device.wait_for_cut(_CUT_S)
-            except BrownoutError as error:
-                different.append(f"{cut}: {error}")
-                continue
-            if device.flash.image() != derived:
-                different.append(str(cut))
-    return _check("qemu", cuts, different)
+                wrong = _difference(device, cut, b"".join(runtime.derived_flash(cut).array.sectors))
+                done += 1
+                if wrong:
+                    different.append(wrong)
+    except (EngineError, DeadlineError) as error:
+        return _check(engine, cuts[:done], different, problem=str(error))
+    return _check(engine, cuts, different)
 
 
-def _check(engine: str, cuts: Sequence[Cut], different: Sequence[str]) -> LiveCheck:
+def _difference(device: Device, cut: Cut, derived: bytes) -> str:
+    """The cut when it left another flash than `derived`, else "". Raises EngineError."""
+    device.arm_cut(cut)
+    try:
+        device.power_on()
+        device.wait_for_cut(_CUT_S)
+    except CutNotFired as error:
+        return f"{cut}: {error}"
+    return "" if device.flash.image() == derived else str(cut)
+
+
+def _check(engine: str, cuts: Sequence[Cut], different: Sequence[str], problem: str = "") -> LiveCheck:
     return LiveCheck(
-        engine=engine, sampled=len(cuts), same=len(cuts) - len(different), different=tuple(different)
+        engine=engine,
+        sampled=len(cuts),
+        same=len(cuts) - len(different),
+        different=tuple(different),
+        problem=problem,
     )

@@ -104,12 +104,16 @@ class FindingGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCheck:
-    """Cuts that were also run live on an engine, and how many of the flash images were the same."""
+    """Cuts that were also run live on an engine, and how many of the flash images were the same.
+
+    `problem` says why the engine did not do the rest of them, "" when it did them all.
+    """
 
     engine: str
     sampled: int
     same: int
     different: Sequence[str]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

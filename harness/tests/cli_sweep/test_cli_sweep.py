@@ -186,7 +186,7 @@ def test_a_device_that_is_not_well_without_a_cut_is_not_swept(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--engine", "renode"), "--engine renode: sweeps on it are not built in yet; use unicorn or qemu"),
+        (("--engine", "renode", "--depth", "2"), "engine renode: makes single power cuts only"),
         (("--trace",), "--trace: goes with --replay ID only"),
         (("--points", "0"), "'0': expected all, or a number of at least 1"),
         (("--points", "some"), "'some': expected all, or a number of at least 1"),

@@ -142,6 +142,13 @@ def test_a_live_difference_is_shown(make_result: ResultFactory) -> None:
     assert "op=3/torn/random" in page
 
 
+def test_a_live_check_that_was_not_finished_is_shown(make_result: ResultFactory) -> None:
+    result = make_result()
+    check = replace(result.live[0], engine="renode", sampled=3, same=3, problem="Renode ended by itself")
+    page = render_html(replace(result, live=[check]), target_file="t.toml")
+    assert "The rest were not run</strong> on renode: Renode ended by itself" in page
+
+
 def test_points_are_packed_in_columns(make_result: ResultFactory) -> None:
     result = make_result(operations=40, findings=5)
     packed = json.loads(json.dumps(pack(result)))

@@ -11,7 +11,7 @@ import pytest
 from brownout.board import load_board
 from brownout.elf import load_elf
 from brownout.power import parse_cut
-from brownout.sweep import ALL_TORN, FAULTS, SweepPlan, SweepResult, run_sweep
+from brownout.sweep import ALL_TORN, FAULTS, LiveCheck, SweepPlan, SweepResult, run_sweep
 from brownout.sweep.live import run_live
 from brownout.sweep.points import cuts_of, points_of
 from brownout.sweep.runtime import Runtime, Setup
@@ -181,7 +181,10 @@ def test_how_often_the_machine_comes_back_does_not_show(
 
 
 @pytest.mark.emulator
-def test_a_sweep_accepts_late_repairs_and_qemu_leaves_the_same_flash(target: Target) -> None:
+def test_a_sweep_accepts_late_repairs_and_qemu_leaves_the_same_flash(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENODE", "/no-renode")
     result = run_sweep(target, SweepPlan(points=12, live=4))
     assert {check.engine: (check.same, check.different) for check in result.live} == {
         "unicorn": (4, ()),
@@ -190,6 +193,24 @@ def test_a_sweep_accepts_late_repairs_and_qemu_leaves_the_same_flash(target: Tar
     assert {point.verdict for point in result.points} == {"new"}
     assert result.depths[0].fired == result.depths[0].requested == 12 * 5
     assert result.operations[0].symbol.startswith(("copy_sector", "command"))
+
+
+@pytest.mark.emulator
+def test_renode_leaves_the_same_flash(target: Target, renode: str) -> None:
+    del renode
+    result = run_sweep(target, SweepPlan(points=12, live=4))
+    assert result.live[-1] == LiveCheck(engine="renode", sampled=4, same=4, different=())
+
+
+def test_an_engine_that_fails_does_not_cost_the_sweep(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENODE", "/bin/false")
+    monkeypatch.setenv("BROWNOUT_QEMU", "/no-qemu")
+    result = run_sweep(target, SweepPlan(points=2, phases=("after",), live=2))
+    assert {check.engine: check.sampled for check in result.live} == {"unicorn": 2, "renode": 0}
+    assert "/bin/false did not start" in result.live[-1].problem
+    assert len(result.points) == 2
 
 
 def test_the_real_flag_can_be_read_as_gone_today_only(target: Target) -> None:

@@ -1,4 +1,4 @@
-"""A target on QEMU: power sessions with and without a cut, and how each of them ended."""
+"""A target on an engine that runs in real time: power sessions with and without a cut, and how each ended."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from brownout.device import Device
 from brownout.engines.base import PowerState
-from brownout.engines.qemu import QemuEngine
 from brownout.errors import CutNotFired, EngineError, StateError
 from brownout.live.surroundings import Surrounded
 from brownout.sweep.clean_boots import CellState, boots_missing
 from brownout.sweep.keys import FlashKeys
+from brownout.sweep.live_engines import live_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ _VTOR: Final = 0xE000_ED08
 _WORD: Final = 4
 _POLL_S: Final = 0.002
 _SLOWEST_HZ: Final = 5_000_000
-"""QEMU runs twenty times more halfwords a second than this; a busy machine does not."""
+"""QEMU runs twenty times more halfwords a second than this, Renode ten times; a busy machine does not."""
 _LEAST_S: Final = 5.0
 _SHOWN_LINES: Final = 3
 
@@ -59,25 +59,19 @@ class Session:
 class LiveTarget:
     """Use it as a context manager. `seed` decides what torn operations leave, as in a sweep.
 
-    What the board is connected to runs from __enter__() to __exit__(). Raises EngineError when QEMU cannot
-    run the target, TargetError for surroundings that cannot be used.
+    What the board is connected to runs from __enter__() to __exit__(). Raises EngineError when `engine`
+    cannot run the target, TargetError for surroundings that cannot be used.
     """
 
-    def __init__(self, target: Target, *, seed: int) -> None:
+    def __init__(self, target: Target, *, seed: int, engine: str = "qemu") -> None:
+        problem = live_problem(target, engine)
+        if problem or target.elf is None:
+            raise EngineError(problem)
         board = target.board
-        if board.engine.qemu is None:
-            raise EngineError(f"board '{board.name}': QEMU does not run it: use --engine unicorn")
-        if target.elf is None:
-            raise EngineError(f"{target.path}: elf: missing; QEMU starts a board with an ELF file only")
         flash = board.flash
-        roms = {(segment.address, segment.data) for segment in target.elf.segments}
-        for item in target.placed:
-            inside = flash.base <= item.address and item.address + len(item.data) <= flash.end
-            if not inside and (item.address, item.data) not in roms:
-                raise EngineError(f"{target.path}: {item.source}: on QEMU the ROM holds the ELF file only")
         self.target: Final = target
         self.deadline_s: Final = _LEAST_S + target.boot_budget / _SLOWEST_HZ
-        self._device = Device(board, target.elf.path, engine="qemu", seed=seed)
+        self._device = Device(board, target.elf.path, engine=engine, seed=seed, renode_script=target.renode)
         for item in target.placed:
             if flash.base <= item.address < flash.end:
                 self._device.load(item.data, item.address - flash.base)
@@ -174,7 +168,7 @@ class LiveTarget:
 
     def _arrival(self) -> tuple[str, str]:
         """(name of the outcome, "") or ("", what is wrong)."""
-        engine = self._engine
+        engine = self._device.engine
         deadline, last = time.monotonic() + self.deadline_s, 0
         while time.monotonic() < deadline:
             if engine.state is PowerState.OFF:
@@ -183,7 +177,7 @@ class LiveTarget:
             if self._surrounded is not None and not self._surrounded.arrived():
                 time.sleep(_POLL_S)
                 continue
-            # A reset replaces the process: for a moment there is none to ask.
+            # A reset replaces QEMU's process: for a moment there is none to ask.
             with contextlib.suppress(StateError, EngineError):
                 last = engine.program_counter()
                 arrived = [outcome for outcome in self.target.outcomes if self._is_there(outcome, last)]
@@ -194,13 +188,6 @@ class LiveTarget:
         said = f"; last on the console: {' | '.join(lines)}" if any(lines) else ""
         at = f", at {last:#x}" if last else ""
         return "", f"it has not arrived after {self.deadline_s:.0f} s{at}{said}"
-
-    @property
-    def _engine(self) -> QemuEngine:
-        engine = self._device.engine
-        if not isinstance(engine, QemuEngine):
-            raise EngineError(f"engine '{engine.name}': expected qemu")
-        return engine
 
     def _is_there(self, outcome: Outcome, pc: int) -> bool:
         if outcome.pc is not None and outcome.pc.start <= pc < outcome.pc.end:
@@ -222,7 +209,7 @@ class LiveTarget:
 
     def _lacks(self, outcome: Outcome) -> str:
         if outcome.vector_table is not None:
-            vtor = self._engine.read_word(_VTOR)
+            vtor = self._device.engine.read_word(_VTOR)
             if vtor != outcome.vector_table:
                 return f"VTOR is {vtor:#x}"
         for address, value in outcome.memory.items():
