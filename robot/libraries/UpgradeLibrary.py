@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from pathlib import Path
@@ -281,13 +280,17 @@ class UpgradeLibrary:
         return event.sequence
 
     @keyword
-    def device_should_check_times(self, count: int, device: str = DEVICE) -> list[float]:
-        """Waits for so many manifest checks from now on; returns the seconds between them."""
-        server = HOLDER.lab.server
+    def device_should_check_times(self, count: int, device: str = DEVICE) -> float:
+        """Waits for so many manifest checks from now on; returns the seconds from the first to the last.
+
+        They are the device's seconds: an emulator's time may stand still and catch up.
+        """
+        server, clock = HOLDER.lab.server, HOLDER.unit(device).device.engine.clock
         since = server.mark()
+        server.wait_for(CheckReceived, device, timeout=TIMEOUT_S, since=since)
+        first = clock()
         server.wait_for(CheckReceived, device, timeout=TIMEOUT_S, since=since, count=count)
-        times = [moment for moment, _ in server.timed_events(CheckReceived, device, since=since)]
-        return [later - earlier for earlier, later in itertools.pairwise(times)]
+        return clock() - first
 
     # -- inside --------------------------------------------------------------------------------------------
 

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from brownout.engines.renode import find_renode
+from brownout.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -26,10 +29,11 @@ DEADLINE_S = 280
 AT_A_TIME = 2
 
 
-def run_suite(suite: Path, folder: Path) -> None:
+def run_suite(suite: Path, folder: Path, engine: str = "qemu", *options: str) -> None:
+    """Run a suite, or a folder of them; a failure shows where its log is."""
     command = [
         *(sys.executable, "-m", "robot", "--outputdir", str(folder), "--console", "dotted"),
-        *("--variable", "ENGINE:qemu", str(suite)),
+        *("--variable", f"ENGINE:{engine}", *options, str(suite)),
     ]
     firmware = os.environ.get("BROWNOUT_FIRMWARE", str(ROOT / "build" / "firmware"))
     result = subprocess.run(
@@ -59,6 +63,18 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_suite_passes(suite: Path, runs: Runs) -> None:
     runs[suite].result(DEADLINE_S)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("folder", ["upgrade", "debug"])
+def test_smoke_passes_on_renode(folder: str, tmp_path: Path) -> None:
+    try:
+        find_renode()
+    except EngineError as error:
+        if os.environ.get("BROWNOUT_REQUIRE_RENODE"):
+            raise
+        pytest.skip(f"needs Renode: {error}")
+    run_suite(ROOT / "robot" / "suites" / folder, tmp_path, "renode", "--include", "smoke")
 
 
 def test_there_is_a_suite_for_every_element() -> None:
