@@ -12,6 +12,7 @@ ENGINE  ?= qemu
 # The factory's version and the one that suites upgrade to.
 VERSIONS := 1.0.0 1.1.0
 ROBOT_ARGS ?=
+PYTEST_ARGS ?=
 
 export PATH := $(BIN):$(PATH)
 
@@ -37,7 +38,7 @@ run: firmware ## run the Robot suites; the report is build/report/report.html
 	@ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS)
 
 test: firmware ## run every test
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup ## run every linter and type checker
 	@ci/lint
