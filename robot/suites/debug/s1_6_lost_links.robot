@@ -8,7 +8,7 @@ Test Tags           e2e
 
 *** Variables ***
 # A link that is silent for 6 s is lost (server/PROTOCOL.md, section 2); the rest is for a busy machine.
-${LIMIT}        10
+${LIMIT}        20
 
 
 *** Test Cases ***
