@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def make_parent(output: Path) -> None:
+    """Make the folder of a file that is to be written later: a wrong path must not cost the work before it.
+
+    Raises BrownoutError: it cannot be made, or `output` is a folder itself.
+    """
+    if output.is_dir():
+        raise BrownoutError(f"{output}: is a folder, expected a file name")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrownoutError(f"{output.parent}: cannot be made ({error.strerror})") from error
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader finds the old or the new content, never a part.
 

@@ -10,8 +10,7 @@ import click
 
 from brownout.bench import GROUPS, BenchOptions, as_document, as_table, run_bench
 from brownout.cli.options import json_option
-from brownout.errors import BrownoutError
-from brownout.files import write_atomic
+from brownout.files import make_parent, write_atomic
 
 _DEFAULTS = BenchOptions()
 _CLEAR_LINE = "\r\x1b[K"
@@ -56,7 +55,7 @@ def bench_command(
         engine=engine, seed=seed, repeat=1 if quick else repeat, quick=quick, groups=groups
     )
     if output is not None:
-        _make_folder(output)
+        make_parent(output)
     try:
         report = run_bench(options, _show)
     finally:
@@ -65,16 +64,6 @@ def bench_command(
     if output is not None:
         write_atomic(output, f"{document}\n".encode())
     print(document if as_json else as_table(report))
-
-
-def _make_folder(output: Path) -> None:
-    """Before anything is measured: a wrong path must not cost a minute."""
-    if output.is_dir():
-        raise BrownoutError(f"{output}: is a folder, expected a file name for --output")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BrownoutError(f"{output.parent}: cannot be made for --output ({error.strerror})") from error
 
 
 def _show(what: str) -> None:

@@ -11,8 +11,7 @@ import click
 
 from brownout.cli.options import listeners_option, platform_option
 from brownout.cli.sweep_progress import SweepProgress
-from brownout.errors import BrownoutError
-from brownout.files import write_atomic
+from brownout.files import make_parent, write_atomic
 from brownout.live.crosscheck import DEFAULT_POINTS, crosscheck
 from brownout.live.runners import RUNNERS
 from brownout.report import duration_text, replay_command
@@ -72,7 +71,7 @@ def crosscheck_command(
     """
     target = load_target(file, platform)
     if json_file is not None:
-        _make_folder(json_file)
+        make_parent(json_file)
     with SweepProgress("crosscheck") as progress:
         result = crosscheck(target, engines, points=points, seed=seed, progress=progress)
     if json_file is not None:
@@ -123,13 +122,3 @@ def _rows(cut: CheckedCut) -> list[tuple[str, ...]]:
         )
         for seen in cut.seen
     ]
-
-
-def _make_folder(output: Path) -> None:
-    """Before anything runs: a wrong path must not cost the cuts."""
-    if output.is_dir():
-        raise BrownoutError(f"{output}: is a folder, expected a file name")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BrownoutError(f"{output.parent}: cannot be made ({error.strerror})") from error

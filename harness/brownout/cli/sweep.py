@@ -19,7 +19,7 @@ from brownout.cli.sweep_words import replay_words, summary
 from brownout.engines.factory import ENGINES as LIVE_ENGINES
 from brownout.engines.factory import TITLES
 from brownout.errors import BrownoutError
-from brownout.files import write_atomic
+from brownout.files import make_parent, write_atomic
 from brownout.live import replay_live, sweep_live
 from brownout.power import Cut, parse_replay
 from brownout.report import render_html, render_json, render_suites
@@ -187,7 +187,7 @@ def sweep_command(
         points = _LIVE_POINTS
     for output in (json_file, html_file):
         if output is not None:
-            _make_folder(output)
+            make_parent(output)
     plan = SweepPlan(
         seed=seed,
         engine=engine,
@@ -260,16 +260,6 @@ def _replay_live(target: Target, replay: str, *, trace: bool) -> int:
     return EXIT_FINDINGS if verdict.failed else 0
 
 
-def _make_folder(output: Path) -> None:
-    """Before anything runs: a wrong path must not cost a sweep."""
-    if output.is_dir():
-        raise BrownoutError(f"{output}: is a folder, expected a file name")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BrownoutError(f"{output.parent}: cannot be made ({error.strerror})") from error
-
-
 def _write(
     result: SweepResult, file: Path, json_file: Path | None, html_file: Path | None, robot: Path | None
 ) -> None:
@@ -284,6 +274,6 @@ def _write(
         return
     suites = render_suites(result, target_file=file, folder=robot)
     if suites:
-        _make_folder(robot / "any")
+        make_parent(robot / "any")
     for name, text in suites.items():
         write_atomic(robot / name, text.encode())

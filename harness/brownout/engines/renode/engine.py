@@ -59,7 +59,7 @@ class RenodeEngine(EmulatorEngine):
             seed,
             array=memoryview(self._array),
             block=memoryview(self._block),
-            mirror=_Mirror(self),
+            mirror=self,
         )
         self._machine: RenodeMachine | None = None
         self._uarts: UartSession | None = None
@@ -325,19 +325,6 @@ class RenodeEngine(EmulatorEngine):
 
     def _is_server(self) -> bool:
         return self._stepped and threading.current_thread() is self._server
-
-
-class _Mirror:
-    """The engine as its flash controller sees it."""
-
-    def __init__(self, engine: RenodeEngine) -> None:
-        self._engine = engine
-
-    def fetch(self, offset: int, length: int) -> None:
-        self._engine.fetch(offset, length)
-
-    def store(self, offset: int, length: int) -> None:
-        self._engine.store(offset, length)
 
 
 def _in_thread(work: Callable[[], None], name: str) -> None:

@@ -78,7 +78,7 @@ class RenodeGuest(EmulatorEngine):
             seed,
             array=memoryview(self._array),
             block=memoryview(self._block),
-            mirror=_Mirror(self),
+            mirror=self,
         )
         self._doing = _Doing.NOTHING
         self._seen = False
@@ -285,19 +285,6 @@ class RenodeGuest(EmulatorEngine):
         """Give Renode what the window holds; at a power-on it gets all of it anyway."""
         if self._in_event and threading.current_thread() is self._server:
             self._pipes.write(self._board.flash.base + offset, self._array[offset : offset + length])
-
-
-class _Mirror:
-    """The guest as its flash controller sees it."""
-
-    def __init__(self, guest: RenodeGuest) -> None:
-        self._guest = guest
-
-    def fetch(self, offset: int, length: int) -> None:
-        self._guest.fetch(offset, length)
-
-    def store(self, offset: int, length: int) -> None:
-        self._guest.store(offset, length)
 
 
 __all__ = ["Monitor", "RenodeGuest"]
