@@ -140,7 +140,8 @@ static bool stack_is_overflown(uint32_t cfsr, uint32_t address, const struct thr
         return true;
     }
     return (cfsr & (CFSR_DACCVIOL | CFSR_MMARVALID)) == (CFSR_DACCVIOL | CFSR_MMARVALID) &&
-           bottom - 1u - address < SUPERVISOR_STACK_REACH && (uint32_t)frame - bottom < SUPERVISOR_STACK_REACH;
+           bottom - 1u - address < SUPERVISOR_STACK_REACH &&
+           (uint32_t)frame - bottom < SUPERVISOR_STACK_REACH;
 }
 
 static enum supervisor_fault fault_kind(uint32_t exception, uint32_t hfsr, bool overflown)
