@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from brownout.engines.controller import geometry_of
 from brownout.engines.unicorn import Machine, create_machine
 from brownout.engines.unicorn.interface import OperationResult, StopKind
 from brownout.flash import Erase, FlashModel
+from brownout.target import load_target
 
 if TYPE_CHECKING:
     from brownout.flash import Operation
@@ -101,16 +101,12 @@ function hard
 
 def reference_image(board: Board) -> bytes:
     """A device with a staged set, as the reference example makes it."""
-    path = ROOT / "examples" / "reference" / "hooks.py"
-    spec = importlib.util.spec_from_file_location("reference_hooks", path)
-    assert spec is not None
-    assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+    target = load_target(ROOT / "examples" / "reference" / "target.toml")
     image = bytearray(b"\xff") * board.flash.size
-    for placed in hooks.device_with_a_staged_set(board):
+    for placed in target.placed:
         at = placed.address - board.flash.base
-        image[at : at + len(placed.data)] = placed.data
+        if 0 <= at < board.flash.size:
+            image[at : at + len(placed.data)] = placed.data
     return bytes(image)
 
 
