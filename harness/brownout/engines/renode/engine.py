@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from brownout.engines.base import PowerEventKind, PowerState
-from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
+from brownout.engines.controller import Ring
 from brownout.engines.emulator import END_TIMEOUT_S, EmulatorEngine, rom_image
+from brownout.engines.renode.copied_flash import CopiedFlash
 from brownout.engines.renode.doorbell import DoorbellClosed, Happened
 from brownout.engines.renode.pool import POOL
 from brownout.engines.renode.process import find_renode
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from brownout.engines.renode.machine import RenodeMachine
 
 _log = logging.getLogger(__name__)
-
-_STATUS_SIZE: Final = 4
 
 
 class RenodeEngine(EmulatorEngine):
@@ -52,15 +51,8 @@ class RenodeEngine(EmulatorEngine):
         self._rom = rom_image(board, boot)
         self._program = find_renode()
         self._script = script
-        self._array = bytearray(board.flash.size)
-        self._block = bytearray(BLOCK_SIZE)
-        self.flash = FlashController(
-            board.flash,
-            seed,
-            array=memoryview(self._array),
-            block=memoryview(self._block),
-            mirror=self,
-        )
+        self._copy = CopiedFlash(board, seed, self)
+        self.flash = self._copy.controller
         self._machine: RenodeMachine | None = None
         self._uarts: UartSession | None = None
         self._server: threading.Thread | None = None
@@ -157,7 +149,7 @@ class RenodeEngine(EmulatorEngine):
         """Raise EngineError when somebody's macro for a reset, which runs last, has changed filled memory."""
         for what, address, wanted in (
             ("ROM", *self._rom),
-            ("flash", self._board.flash.base, bytes(self._array)),
+            ("flash", self._board.flash.base, bytes(self._copy.array)),
         ):
             found = machine.dump(address, len(wanted))
             if found != wanted:
@@ -283,17 +275,13 @@ class RenodeEngine(EmulatorEngine):
             self._connect(PowerEventKind.RESET)
         else:
             pipes.write(*self._rom)
-            pipes.write(self._board.flash.base, self._array)
-        pipes.write(self._board.flash.controller.command_block, self._block)
-        for name, data in self._garbage().items():
-            pipes.write(self._board.memory[name].base, data)
+            self._copy.fill_array(pipes)
+        self._copy.fill_volatile(pipes, self._garbage())
         pipes.go_on()
 
     def _serve_ring(self, machine: RenodeMachine) -> None:
-        pipes, block = machine.pipes, self._board.flash.controller.command_block
-        self._block[:] = pipes.read(block, BLOCK_SIZE)
-        if not self._ending and self.flash.ring() is Ring.SERVED:
-            pipes.write(block, self._block[:_STATUS_SIZE])
+        pipes = machine.pipes
+        if not self._ending and self._copy.ring(pipes) is Ring.SERVED:
             pipes.go_on()
             return
         with self._changed:
@@ -315,13 +303,13 @@ class RenodeEngine(EmulatorEngine):
         if machine is None or not self._running or machine.process.ended:
             return
         read = machine.pipes.read if self._is_server() else machine.dump
-        self._array[offset : offset + length] = read(address, length)
+        self._copy.array[offset : offset + length] = read(address, length)
 
     def store(self, offset: int, length: int) -> None:
         """Give Renode what the window holds; at a power-on it gets all of it anyway."""
         machine = self._machine
         if machine is not None and self._is_server():
-            machine.pipes.write(self._board.flash.base + offset, self._array[offset : offset + length])
+            self._copy.give(machine.pipes, offset, length)
 
     def _is_server(self) -> bool:
         return self._stepped and threading.current_thread() is self._server

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from brownout.board.export import export_doorbell
 from brownout.engines.base import PowerEventKind, PowerState
-from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
+from brownout.engines.controller import Ring
 from brownout.engines.emulator import EmulatorEngine
+from brownout.engines.renode.copied_flash import CopiedFlash
 from brownout.engines.renode.doorbell import DoorbellClosed, DoorbellPipes, Happened
 from brownout.engines.renode.machine import MONITOR
 from brownout.engines.renode.process import monitor_path
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from brownout.board import Board
 
 _VARIABLE: Final = "BROWNOUT_DOORBELL"
-_STATUS_SIZE: Final = 4
 _STOP_TIMEOUT_S: Final = 30.0
 _JOIN_TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.01
@@ -71,15 +71,8 @@ class RenodeGuest(EmulatorEngine):
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        self._array = bytearray(board.flash.size)
-        self._block = bytearray(BLOCK_SIZE)
-        self.flash = FlashController(
-            board.flash,
-            seed,
-            array=memoryview(self._array),
-            block=memoryview(self._block),
-            mirror=self,
-        )
+        self._copy = CopiedFlash(board, seed, self)
+        self.flash = self._copy.controller
         self._doing = _Doing.NOTHING
         self._seen = False
         """The doorbell has told of a reset, since it was last expected."""
@@ -108,7 +101,7 @@ class RenodeGuest(EmulatorEngine):
             raise StateError("take flash: the power is on, or this is closed")
         self._stand_still()
         self._reset(_Doing.TAKE)
-        self.flash.load(0, bytes(self._array))
+        self.flash.load(0, bytes(self._copy.array))
 
     def on(self) -> None:
         """Reset the machine, fill its memory, let it run. Raises StateError, EngineError."""
@@ -208,9 +201,8 @@ class RenodeGuest(EmulatorEngine):
         self._doing = _Doing.NOTHING
 
     def _check_filled(self) -> None:
-        found = self.read_memory(self._board.flash.base, self._board.flash.size)
-        if found != self._array:
-            at = next(i for i, pair in enumerate(zip(found, self._array, strict=True)) if pair[0] != pair[1])
+        at = self._copy.first_difference(self.read_memory(self._board.flash.base, self._board.flash.size))
+        if at is not None:
             raise EngineError(
                 f"Renode: after a reset the flash at offset {at:#x} is not what the harness put there: leave "
                 "the flash out of the script's macro, and load it with the power cuts"
@@ -234,23 +226,21 @@ class RenodeGuest(EmulatorEngine):
                 self._in_event = False
 
     def _serve_reset(self) -> None:
-        pipes, flash, doing = self._pipes, self._board.flash, self._doing
+        pipes, doing = self._pipes, self._doing
         self._seen = True
         if doing is _Doing.TAKE:
-            self._array[:] = pipes.read(flash.base, flash.size)
+            self._copy.take_array(pipes)
         elif doing is not _Doing.NOTHING:
             if doing is _Doing.RUN:
                 self._resets += 1
                 self.flash.reset(self._resets)
             else:
-                pipes.write(flash.base, self._array)
-            pipes.write(flash.controller.command_block, self._block)
-            for name, data in self._garbage().items():
-                pipes.write(self._board.memory[name].base, data)
+                self._copy.fill_array(pipes)
+            self._copy.fill_volatile(pipes, self._garbage())
         pipes.go_on()
 
     def _serve_ring(self) -> None:
-        pipes, block = self._pipes, self._board.flash.controller.command_block
+        pipes = self._pipes
         if self._lost:
             # Renode may begin the store once more before it stands still.
             pipes.stop_here()
@@ -258,9 +248,7 @@ class RenodeGuest(EmulatorEngine):
         if self._doing is not _Doing.RUN or self._cutting:
             pipes.go_on()  # it waits for a status that does not come, until the power-on resets it
             return
-        self._block[:] = pipes.read(block, BLOCK_SIZE)
-        if self.flash.ring() is Ring.SERVED:
-            pipes.write(block, self._block[:_STATUS_SIZE])
+        if self._copy.ring(pipes) is Ring.SERVED:
             pipes.go_on()
             return
         with self._changed:
@@ -277,14 +265,14 @@ class RenodeGuest(EmulatorEngine):
         address = self._board.flash.base + offset
         if threading.current_thread() is self._server:
             if self._in_event:
-                self._array[offset : offset + length] = self._pipes.read(address, length)
+                self._copy.array[offset : offset + length] = self._pipes.read(address, length)
         elif self._doing is _Doing.RUN:
-            self._array[offset : offset + length] = self.read_memory(address, length)
+            self._copy.array[offset : offset + length] = self.read_memory(address, length)
 
     def store(self, offset: int, length: int) -> None:
         """Give Renode what the window holds; at a power-on it gets all of it anyway."""
         if self._in_event and threading.current_thread() is self._server:
-            self._pipes.write(self._board.flash.base + offset, self._array[offset : offset + length])
+            self._copy.give(self._pipes, offset, length)
 
 
 __all__ = ["Monitor", "RenodeGuest"]
