@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 from robot.api.deco import keyword, library
@@ -19,6 +20,9 @@ from fieldlink.debug import open_client
 from fieldlink.debug.profile import client_config, load_profile
 from fieldlink.gateway import DebugSessionEnded, DebugSessionOpened, TelemetryReceived
 from lab_keywords import HOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _POLL_S = 0.02
 _TWO_PERIODS_S = 0.5
@@ -36,20 +40,22 @@ class DebugEffectLibrary:
         """Reads all of the app's memory in one session, again and again, for ``seconds``.
 
         Returns the longest silence of the application channel in the session, in seconds. Its start and its
-        end count: a channel that waits for the session to end was silent all the time.
+        end count: a channel that waits for the session to end was silent all the time. Seconds are the
+        device's: an emulator's time may go slower than the host's.
         """
         server = HOLDER.lab.server
         since = server.mark()
-        rate = asyncio.run(_read_all_the_time(client, seconds))
+        clock = HOLDER.unit(device).device.engine.clock
+        rate, speed = asyncio.run(_read_all_the_time(client, seconds, clock))
         server.wait_for(DebugSessionEnded, device, timeout=TIMEOUT_S, since=since)
         start, _ = server.timed_events(DebugSessionOpened, device, since=since)[0]
         end, _ = server.timed_events(DebugSessionEnded, device, since=since)[0]
         arrived = [moment for moment, _ in server.timed_events(TelemetryReceived, device, since=since)]
         moments = [start, *(moment for moment in arrived if start < moment < end), end]
-        gap = max(later - earlier for earlier, later in itertools.pairwise(moments))
+        gap = speed * max(later - earlier for earlier, later in itertools.pairwise(moments))
         logger.info(
             f"{rate / 1000:.1f} kB/s for {end - start:.2f} s, {len(moments) - 2} measurements, "
-            f"longest gap {gap:.2f} s"
+            f"longest gap {gap:.2f} s of the device, whose time went {speed:.2f} x as fast as the host's"
         )
         if gap >= limit:
             raise ViolationError(
@@ -127,15 +133,16 @@ class DebugEffectLibrary:
         HOLDER.mark = HOLDER.lab.server.mark()
 
 
-async def _read_all_the_time(name: str, seconds: float) -> float:
-    """Bytes a second that the client read."""
+async def _read_all_the_time(name: str, seconds: float, clock: Callable[[], float]) -> tuple[float, float]:
+    """Bytes a second (of the host) that the client read, and seconds of the device for one of the host."""
     kit = KITS[name]
     async with open_client(client_config(load_profile(kit.profile), kit.device_id)) as client:
         target = await client.ready()
-        start, count = time.monotonic(), 0
-        while time.monotonic() - start < seconds:
+        start, device_start, count = time.monotonic(), clock(), 0
+        while (passed := clock() - device_start) < seconds:
             count += len(await target.fetch_memory(target.agent.data_base, target.agent.data_size))
-        return count / (time.monotonic() - start)
+        elapsed = time.monotonic() - start
+        return count / elapsed, passed / elapsed
 
 
 def _counter_should_move(device: str, address: int) -> None:
