@@ -85,7 +85,7 @@ class Console:
     def __init__(self, role: str = "console", *, timeout: float = 30.0) -> None:
         self.role: Final = role
         self.spawn: Final = ConsoleSpawn(self, timeout)
-        self._start = time.monotonic()
+        self.started_s: Final = time.monotonic()
         self._lock = threading.Lock()
         self._sinks: list[Callable[[bytes], None]] = []
         self._lines: list[LogLine] = []
@@ -169,7 +169,7 @@ class Console:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return time.monotonic() - self._start
+        return time.monotonic() - self.started_s
 
     def _detach(self) -> None:
         """Let the reader take what is left, up to the end of the port, and close it."""

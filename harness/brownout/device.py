@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shlex
 import time
 from typing import TYPE_CHECKING, Final, Self
 
 import pexpect
 
 from brownout.console import Console
+from brownout.diary import PowerDiary
 from brownout.engines.base import PowerState
 from brownout.engines.factory import create_engine
-from brownout.errors import BrownoutError, CutNotFired, DeadlineError, StateError
-from brownout.files import write_atomic
+from brownout.engines.version import engine_version
+from brownout.errors import CutNotFired, DeadlineError, StateError
+from brownout.evidence import NAMES, Evidence, EvidenceCut, EvidenceKey, dump_timeline, write_evidence
 from brownout.power import ArmedCut, Cut, FiredCut, Replay, parse_cut
 from brownout.uplink import Modem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from brownout.board import Board, RenodeScript
+    from brownout.diary import OtherEvent
     from brownout.engines.base import Engine
     from brownout.flash import Snapshot
     from brownout.power import Condition
@@ -50,15 +55,21 @@ class Device:
     ) -> None:
         """Prepare without power, the flash all erased. Raises EngineError, ElfError."""
         self.board: Final = board
+        self.boot: Final = boot
         self.conditions: Final = dict(conditions or {})
         self._seed = Replay.new_seed() if seed is None else seed
         self.engine: Final[Engine] = create_engine(engine, board, boot, seed=self._seed, script=renode_script)
         self.flash: Final = self.engine.flash
         self.console: Final = Console()
+        self._diary = PowerDiary()
+        self.engine.add_listener(self._diary)
         self.engine.add_listener(self.console)
         self.modem: Modem | None = None
         self._armed: ArmedCut | None = None
         self._cuts: list[ArmedCut] = []
+        self._before = b""
+        """The array before the first power-on of this life; empty until then."""
+        self._life_s = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +110,8 @@ class Device:
         self.flash.restore(snapshot, seed=seed)
         self._seed = self.flash.model.seed
         self._cuts.clear()
+        self._before = b""
+        self._life_s = time.monotonic()
 
     def close(self) -> None:
         """Take the power and give everything back; later calls do nothing."""
@@ -113,6 +126,8 @@ class Device:
 
     def power_on(self) -> None:
         """Give power. What the console had not matched yet is forgotten. Raises StateError, EngineError."""
+        if not self._before and self.engine.state is PowerState.OFF:
+            self._before = self.flash.image()
         self.engine.on()
 
     def cut_power(self) -> None:
@@ -203,22 +218,80 @@ class Device:
             cuts=tuple(armed.cut for armed in self._cuts),
         )
 
-    def save_evidence(self, folder: Path) -> None:
-        """Write uart.log, flash.bin, operations.jsonl, replay.txt, engine.txt and, if captured, link.jsonl.
+    def save_evidence(
+        self,
+        folder: Path,
+        *,
+        subject: str = "device",
+        others: Iterable[OtherEvent] = (),
+        command: str = "",
+    ) -> None:
+        """Write what there is about the device since its flash was last loaded or restored.
 
-        Raises BrownoutError when the folder cannot be written.
+        evidence.json names the files (brownout.evidence): console, flash before and after, operations,
+        timeline, replay id, the emulator's own words, and the link if it is captured.
+
+        Args:
+            folder: made when it is not there.
+            subject: the device's name.
+            others: what is known of the device by others, for the timeline.
+            command: what does it again, pasted into a shell; by default `brownout run`, for a board alone.
+
+        Raises:
+            EvidenceError: the folder cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BrownoutError(f"{folder}: cannot be made for evidence ({error.strerror})") from error
-        write_atomic(folder / "uart.log", self.console.log_text().encode())
-        write_atomic(folder / "flash.bin", self.flash.image())
-        self.flash.save_log(folder / "operations.jsonl")
-        write_atomic(folder / "replay.txt", self._replay_text().encode())
-        write_atomic(folder / "engine.txt", self.engine.diagnostics.encode())
+        flash, settings = self.flash, self.board.flash
+        timeline = self._diary.timeline(
+            console=self.console, flash=flash, modem=self.modem, others=others, since_s=self._life_s
+        )
+        files = {
+            EvidenceKey.UART: self.console.log_text().encode(),
+            EvidenceKey.FLASH: flash.image(),
+            EvidenceKey.OPERATIONS: flash.log_text().encode(),
+            EvidenceKey.TIMELINE: dump_timeline(timeline).encode(),
+            EvidenceKey.REPLAY: self._replay_text().encode(),
+            EvidenceKey.ENGINE: self.engine.diagnostics.encode(),
+        }
+        if self._before:
+            files[EvidenceKey.FLASH_BEFORE] = self._before
         if self.modem is not None and self.modem.captured:
-            self.modem.save_capture(folder / "link.jsonl")
+            files[EvidenceKey.LINK] = self.modem.capture_text().encode()
+        if not command and self.modem is None:
+            command = self._command(folder)
+        evidence = Evidence(
+            subject=subject,
+            board=self.board.name,
+            engine=self.engine.name,
+            engine_version=engine_version(self.engine.name),
+            seed=self._seed,
+            replay=str(self.replay),
+            command=command,
+            base=settings.base,
+            size=settings.size,
+            erased_value=settings.erased_value,
+            sectors=settings.sector_runs,
+            regions={name: (region.offset, region.size) for name, region in flash.regions.items()},
+            firmware={self.boot.name: hashlib.sha256(self.boot.read_bytes()).hexdigest()},
+            cuts=[self._cut_of(armed) for armed in self._cuts],
+        )
+        write_evidence(folder, evidence, files)
+
+    def _command(self, folder: Path) -> str:
+        image = folder / NAMES[EvidenceKey.FLASH_BEFORE]
+        words = ["--boot", str(self.boot), "--flash", str(image), "--timeout", "10"]
+        return shlex.join(["brownout", "run", *words, "--replay", str(self.replay)])
+
+    def _cut_of(self, armed: ArmedCut) -> EvidenceCut:
+        fired = armed.fired
+        if fired is None:
+            return EvidenceCut(cut=str(armed.cut))
+        moment = self.flash.moments.get(fired.sequence)
+        return EvidenceCut(
+            cut=str(armed.cut),
+            session=fired.session,
+            operation=fired.ordinal,
+            time_s=None if moment is None else round(moment - self._diary.started_s, 6),
+        )
 
     def _replay_text(self) -> str:
         lines = [f"replay {self.replay}"]

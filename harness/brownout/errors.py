@@ -12,6 +12,9 @@
     +-- ReplayError       text that is not a replay id
     +-- UplinkError       the modem lost its port or cannot reach its server
     +-- SweepError        a target that cannot be swept, or a sweep that cannot go on
+    +-- EvidenceError     a folder of evidence that cannot be written, or is none
+    +-- StoreError        a store of results that cannot be used, or has no such run
+    +-- ImportFileError   a file of results that cannot be imported
     +-- BuildError        firmware that a scenario needs is not built
     +-- ImageError        a flash image that the reference firmware could not have, or that cannot be built
     +-- FlashError        the flash model was asked for something it cannot do
@@ -43,6 +46,18 @@ class TargetError(BrownoutError):
 
 class SweepError(BrownoutError):
     """A target that cannot be swept: it does not run even without a cut; or a sweep that cannot go on."""
+
+
+class EvidenceError(BrownoutError):
+    """A folder of evidence cannot be written, or is none."""
+
+
+class StoreError(BrownoutError):
+    """A store of results cannot be used: another schema, no such run, no access."""
+
+
+class ImportFileError(BrownoutError):
+    """A file of results cannot be imported: half written, of another version, no results at all."""
 
 
 class BuildError(BrownoutError):

@@ -121,7 +121,7 @@ class Modem:
         self._captured: list[Captured] | None = [] if capture else None
         self._lock = threading.Lock()
         self._counters = Counters()
-        self._start = time.monotonic()
+        self.started_s: Final = time.monotonic()
         self._port: SerialPort | None = None
         self._port_lost: PortClosed | None = None
         self._reader: threading.Thread | None = None
@@ -183,14 +183,18 @@ class Modem:
             return tuple(self._captured or ())
 
     def save_capture(self, path: Path) -> None:
-        """Write the capture as JSON lines: time_s, direction, data in hex."""
+        """Write the capture to a file."""
+        write_atomic(path, self.capture_text().encode())
+
+    def capture_text(self) -> str:
+        """The capture as JSON lines: time_s, direction, data in hex."""
         lines = [
             json.dumps(
                 {"time_s": round(item.time_s, 6), "direction": item.direction.value, "data": item.data.hex()}
             )
             for item in self.captured
         ]
-        write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+        return "".join(f"{line}\n" for line in lines)
 
     def wait_connected(self, timeout: float) -> None:
         """Wait until the server is connected. Raises UplinkError after `timeout` seconds."""
@@ -282,7 +286,7 @@ class Modem:
         for tap in tuple(self._taps):
             data = tap(direction, data) if data else data
         if data and self._captured is not None:
-            item = Captured(time_s=time.monotonic() - self._start, direction=direction, data=data)
+            item = Captured(time_s=time.monotonic() - self.started_s, direction=direction, data=data)
             with self._lock:
                 self._captured.append(item)
         return data

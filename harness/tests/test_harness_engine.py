@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from brownout.engines.base import PowerEvent, PowerEventKind, PowerState
 from brownout.engines.controller import geometry_of
 from brownout.engines.factory import create_engine
 from brownout.errors import CutNotFired, DeadlineError, ElfError, StateError, ViolationError
+from brownout.evidence import MANIFEST, EvidenceKey, TimelineKind, parse_timeline, read_evidence
 from brownout.flash import Erase, FlashModel, Phase, Program, TornStyle
 from brownout.power import Cut, OperationTrigger, parse_replay
 from brownout.uplink import Modem
@@ -357,7 +359,22 @@ def test_evidence_is_complete(probe: ProbeFactory, engine_name: str, tmp_path: P
     device.wait_for_cut(TIMEOUT_S)
     device.save_evidence(tmp_path / "evidence")
     saved = {path.name: path for path in (tmp_path / "evidence").iterdir()}
-    assert set(saved) == {"uart.log", "flash.bin", "operations.jsonl", "replay.txt", "engine.txt"}
+    evidence = read_evidence(tmp_path / "evidence")
+    assert set(saved) == {MANIFEST, *evidence.files.values()}
+    assert set(evidence.files) == set(EvidenceKey) - {EvidenceKey.LINK, EvidenceKey.TRACE}
+    assert (evidence.seed, evidence.engine, evidence.replay) == (9, engine_name, str(device.replay))
+    assert re.fullmatch(r"\d+(\.\d+)+", evidence.engine_version)
+    assert saved["flash-before.bin"].read_bytes() == bytes([0xFF]) * device.board.flash.size
+    assert f"--replay {device.replay}" in evidence.command
+    timeline = parse_timeline(saved["timeline.jsonl"].read_text())
+    (cut,) = evidence.cuts
+    assert (cut.session, cut.operation) == (1, 1)
+    kinds = [event.kind for event in timeline]
+    assert kinds[0] is TimelineKind.POWER_ON
+    assert kinds[-2:] == [TimelineKind.FLASH, TimelineKind.POWER_CUT]
+    assert timeline[-2].text.endswith("power lost (after)")
+    assert cut.time_s == pytest.approx(timeline[-2].time_s, abs=1e-5)
+    assert "probe ready" in [event.text for event in timeline if event.kind is TimelineKind.NOTE]
     assert "probe ready" in saved["uart.log"].read_text()
     assert "--- power cut, session 1 ---" in saved["uart.log"].read_text()
     assert saved["flash.bin"].read_bytes() == device.flash.image()

@@ -19,7 +19,7 @@ from fieldlink.gateway import (
     ReportCode,
     ReportReceived,
 )
-from lab_keywords import HOLDER
+from lab_keywords import HOLDER, rerun_command
 
 DEVICE = "dev-1"
 TIMEOUT_S = 40.0
@@ -51,8 +51,8 @@ class UpgradeLibrary:
 
     @keyword
     def keep_evidence(self, folder: Path) -> None:
-        """Writes UART log, flash image, operation log, link capture, replay id of every device."""
-        HOLDER.lab.save_evidence(folder)
+        """Writes UART log, flash images, operation log, timeline and replay id of every device."""
+        HOLDER.lab.save_evidence(folder, command=rerun_command(HOLDER.lab))
         logger.warn(f"evidence: {folder}")
 
     @keyword

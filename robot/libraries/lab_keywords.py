@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from robot.api import logger
+from robot.libraries.BuiltIn import BuiltIn
 
 from brownout.errors import StateError
 from brownout.lab import Lab, LyingRelay, Unit
@@ -35,7 +38,9 @@ class LabHolder:
         self.stop()
         self.mark = 0
         self._folder = Path(tempfile.mkdtemp(prefix="brownout-lab-"))
-        self._lab = Lab(self._folder, engine=engine, seed=seed, relay=relay)
+        self._lab = Lab(
+            self._folder, engine=engine, seed=_seed_variable() if seed is None else seed, relay=relay
+        )
         logger.info(f"lab with seed {self._lab.seed} on engine {engine}")
         return self._lab
 
@@ -68,6 +73,28 @@ def find_module(release: ReleaseRecord, name: str) -> ModuleRecord:
         if record.name == name:
             return record
     raise StateError(f"release {release.sequence} has no module '{name}'")
+
+
+def rerun_command(lab: Lab) -> str:
+    """What does the running test again with the same seed, pasted into a shell in the project's folder."""
+    suite = BuiltIn().get_variable_value("${SUITE SOURCE}")
+    test = BuiltIn().get_variable_value("${TEST NAME}")
+    words = ["--variable", f"ENGINE:{lab.engine}", "--variable", f"SEED:{lab.seed}"]
+    if test is not None:
+        words += ["--test", _as_it_is(str(test))]
+    source = os.path.relpath(str(suite))
+    return shlex.join(["robot", *words, str(suite) if source.startswith("..") else source])
+
+
+def _as_it_is(name: str) -> str:
+    """A name that --test takes as it is: it knows wildcards."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _seed_variable() -> int | None:
+    """What `--variable SEED:7` says; None lets the lab draw one."""
+    seed = BuiltIn().get_variable_value("${SEED}")
+    return None if seed is None else int(seed)
 
 
 def fieldlink_command(*arguments: str) -> list[str]:

@@ -111,6 +111,13 @@ class FlashSettings:
         """First address after the array."""
         return self.base + self.size
 
+    @property
+    def sector_runs(self) -> tuple[tuple[int, int], ...]:
+        """(count, bytes) runs of the array's erase sectors."""
+        if self.sectors:
+            return tuple((run[0], run[1]) for run in self.sectors)
+        return ((self.size // self.sector_size, self.sector_size),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uart:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import enum
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from brownout.errors import StateError
-from brownout.files import write_atomic
 from brownout.flash import FlashModel, Geometry, Region, Resolve, Status, decode_command, seeded_bytes
 from brownout.power import ArmedCut, Condition, Cut, CutGate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from brownout.board import FlashSettings
     from brownout.flash import Operation, Patch, Snapshot, Violation
@@ -107,6 +106,8 @@ class FlashController:
         self.regions: Final[Mapping[str, Region]] = {
             name: Region(offset=region.offset, size=region.size) for name, region in settings.regions.items()
         }
+        self.moments: Final[dict[int, float]] = {}
+        """time.monotonic() at the end of each operation, by its number in all."""
         self._array = array
         self._block = block
         self._mirror = mirror
@@ -148,6 +149,7 @@ class FlashController:
                 effect = self.model.apply(operation, cut=firing.cut.phase, torn=firing.cut.torn)
                 self._firing = firing
                 self._resolve = firing.cut.resolve
+            self.moments[effect.sequence] = time.monotonic()
             self._apply(effect.patches)
             if effect.power_lost:
                 return Ring.POWER_LOST
@@ -231,11 +233,10 @@ class FlashController:
             self._resolve = Resolve.RANDOM
             self._array[:] = self.model.shadow  # all of it: a stray store is no part of the model
 
-    def save_log(self, path: Path) -> None:
-        """Write the operation log as JSON lines."""
+    def log_text(self) -> str:
+        """The operation log as JSON lines."""
         with self._lock:
-            lines = list(self.model.log.dump_lines())
-        write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+            return "".join(f"{line}\n" for line in self.model.log.dump_lines())
 
     # -- inside ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from brownout.lab.debugging import DebugKit
 from brownout.lab.firmware import MODULES, FirmwareBuilds
 from brownout.lab.releases import ReleaseDesk
 from brownout.lab.server import LabServer
+from brownout.lab.story import server_story
 from brownout.lab.unit import Unit
 from brownout.reference import factory_image, reference_conditions
 from fieldlink.gateway import DebugBackend
@@ -197,7 +198,13 @@ class Lab:
         }
         return TrustedKeys(**(keys | other))
 
-    def save_evidence(self, folder: Path) -> None:
-        """Write the evidence of every device into a folder of its own."""
+    def save_evidence(self, folder: Path, *, command: str = "") -> None:
+        """Write the evidence of every device into a folder of its own; `command` does it again."""
+        events = self.server.everything()
         for device_id, unit in self.units.items():
-            unit.device.save_evidence(folder / device_id)
+            unit.device.save_evidence(
+                folder / device_id,
+                subject=device_id,
+                others=server_story(events, device_id),
+                command=command,
+            )

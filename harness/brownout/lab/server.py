@@ -108,6 +108,11 @@ class LabServer:
             if isinstance(timed.event, kind) and device_id in (None, getattr(timed.event, "device_id", None))
         ]
 
+    def everything(self) -> tuple[TimedEvent, ...]:
+        """All events since the lab was made, oldest first."""
+        with self._changed:
+            return tuple(self._events)
+
     def wait_for(
         self,
         kind: type[_Event],

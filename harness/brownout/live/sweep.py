@@ -30,7 +30,7 @@ from brownout.sweep.result import (
 from brownout.sweep.rules import rule_kinds
 from brownout.sweep.stops import DeadlineError, StopReason, SweepInterruptedError, SweepStoppedError
 from brownout.sweep.trace import check_names
-from brownout.target import HookContext, sector_runs
+from brownout.target import HookContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -280,7 +280,7 @@ class _LiveSweep:
             clean_time=0,
             array_base=flash.base,
             array_size=flash.size,
-            sector_sizes=sector_runs(target.board),
+            sector_sizes=target.board.flash.sector_runs,
             regions={name: (area.start, area.end - area.start) for name, area in target.region_names.items()},
             operations=operations,
             points=self._points,

@@ -32,7 +32,6 @@ from brownout.sweep.stops import DeadlineError, StopReason, SweepInterruptedErro
 from brownout.sweep.tasks import PointsTask, ShrinkTask, drop_runtime, keep_runtime
 from brownout.sweep.trace import check_alone, check_names
 from brownout.sweep.unicorn_machine import unicorn_machine
-from brownout.target import sector_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -296,7 +295,7 @@ class _Sweep:
             clean_time=boot.time,
             array_base=flash.base,
             array_size=flash.size,
-            sector_sizes=sector_runs(target.board),
+            sector_sizes=target.board.flash.sector_runs,
             regions={name: (area.start, area.end - area.start) for name, area in target.region_names.items()},
             operations=operation_infos(self._trace, places),
             points=point_results(records, self._points, first_of, findings, self._finder),

@@ -4,7 +4,7 @@ target = load_target(Path("target.toml"))
 print(explain(target))
 """
 
-from brownout.target.explain import as_document, explain, sector_runs
+from brownout.target.explain import as_document, explain
 from brownout.target.loader import load_target
 from brownout.target.model import (
     AddressRange,
@@ -30,6 +30,5 @@ __all__ = [
     "as_document",
     "explain",
     "load_target",
-    "sector_runs",
     "starter_text",
 ]

@@ -50,7 +50,7 @@ def as_document(target: Target) -> dict[str, object]:
         "flash": {
             "base": flash.base,
             "size": flash.size,
-            "sectors": [list(run) for run in sector_runs(target.board)],
+            "sectors": [list(run) for run in target.board.flash.sector_runs],
         },
         "placed": [_place_document(item) for item in target.placed],
         "regions": {
@@ -80,14 +80,6 @@ def as_document(target: Target) -> dict[str, object]:
         else {"surroundings": target.live.name, "states": sorted(target.live.states)},
         "seed": target.seed,
     }
-
-
-def sector_runs(board: Board) -> tuple[tuple[int, int], ...]:
-    """(count, bytes) runs of the array's erase sectors."""
-    flash = board.flash
-    if flash.sectors:
-        return tuple((run[0], run[1]) for run in flash.sectors)
-    return ((flash.size // flash.sector_size, flash.sector_size),)
 
 
 def size_text(size: int) -> str:
@@ -123,7 +115,7 @@ def _memory(board: Board) -> Iterator[str]:
     rows: list[tuple[int, int, str, str]] = [
         (memory.base, memory.end, memory.kind, name) for name, memory in board.memory.items()
     ]
-    sectors = " + ".join(f"{count} x {size_text(size)}" for count, size in sector_runs(board))
+    sectors = " + ".join(f"{count} x {size_text(size)}" for count, size in board.flash.sector_runs)
     once = ", each word once" if flash.write_once else ""
     rows.append(
         (flash.base, flash.end, "flash", f"sectors {sectors}; written in units of {flash.write_unit}{once}")

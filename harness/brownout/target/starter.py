@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import jinja2
 
 from brownout.errors import TargetError
-from brownout.target.explain import sector_runs, size_text
+from brownout.target.explain import size_text
 
 if TYPE_CHECKING:
     from brownout.board import Board
@@ -22,7 +22,7 @@ def starter_text(board: Board, *, elf: str = "build/boot.elf", file: str = "targ
     Raises TargetError when the flash has too few sectors for that.
     """
     flash = board.flash
-    unit = max(size for _, size in sector_runs(board))
+    unit = max(size for _, size in board.flash.sector_runs)
     boot = -(-_BOOT_SIZE // unit) * unit
     slot = (flash.size - boot) // 2 // unit * unit
     if slot <= 0:
@@ -48,7 +48,7 @@ def starter_text(board: Board, *, elf: str = "build/boot.elf", file: str = "targ
         elf=elf,
         file=file,
         regions=regions,
-        sectors=", ".join(f"{count} x {size_text(size)}" for count, size in sector_runs(board)),
+        sectors=", ".join(f"{count} x {size_text(size)}" for count, size in board.flash.sector_runs),
         slot0=regions[1][1],
         last_word=regions[2][1] + slot - _WORD,
         ram=next((memory.base for memory in board.memory.values() if memory.kind == "ram"), 0),
