@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from brownout.cli.options import listeners_option, platform_option
+from brownout.cli.sweep_outputs import SweepOutputs
 from brownout.cli.sweep_progress import SweepProgress
 from brownout.cli.sweep_trace import TracePrinter
 from brownout.cli.sweep_words import replay_words, summary
 from brownout.engines.factory import ENGINES as LIVE_ENGINES
 from brownout.engines.factory import TITLES
 from brownout.errors import BrownoutError
-from brownout.files import make_parent, write_atomic
 from brownout.live import replay_live, sweep_live
 from brownout.power import Cut, parse_replay
-from brownout.report import render_html, render_json, render_suites
 from brownout.sweep.executors import cluster_executor, local_executor
 from brownout.sweep.plan import ALL_TORN, FAULTS, FEW_TORN, PHASES, SweepPlan
 from brownout.sweep.replay import replay as replay_run
@@ -136,6 +132,9 @@ def _names(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, 
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for the whole result.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="File for the report.")
 @click.option("--emit-robot", type=click.Path(path_type=Path), help="Folder for a Robot test of each group.")
+@click.option(
+    "--evidence", type=click.Path(path_type=Path), help="Folder for what is kept of each group's example."
+)
 @click.option("--replay", help="Do one cut again, by its replay id, and tell what happens.")
 @click.option("--trace", is_flag=True, help="With --replay: every instruction of the recovery.")
 @platform_option
@@ -158,6 +157,7 @@ def sweep_command(
     json_file: Path | None,
     html_file: Path | None,
     emit_robot: Path | None,
+    evidence: Path | None,
     replay: str | None,
     trace: bool,
     platform: Path | None,
@@ -185,9 +185,8 @@ def sweep_command(
     engine = engine or ("unicorn" if target.live is None else "qemu")
     if engine in LIVE_ENGINES and points is None:
         points = _LIVE_POINTS
-    for output in (json_file, html_file):
-        if output is not None:
-            make_parent(output)
+    outputs = SweepOutputs(json=json_file, html=html_file, robot=emit_robot, evidence=evidence)
+    outputs.prepare()
     plan = SweepPlan(
         seed=seed,
         engine=engine,
@@ -204,7 +203,7 @@ def sweep_command(
     )
 
     def finish(result: SweepResult) -> None:
-        _write(result, file, json_file, html_file, emit_robot)
+        outputs.write(result, target, file)
         print(summary(result, str(file)))
 
     try:
@@ -258,22 +257,3 @@ def _replay_live(target: Target, replay: str, *, trace: bool) -> int:
     print("\n".join([f"replay {replay}", *story]))
     print(f"verdict {verdict.name}{f': {verdict.detail}' if verdict.detail else ''}")
     return EXIT_FINDINGS if verdict.failed else 0
-
-
-def _write(
-    result: SweepResult, file: Path, json_file: Path | None, html_file: Path | None, robot: Path | None
-) -> None:
-    if json_file is not None:
-        write_atomic(json_file, render_json(result).encode())
-    if html_file is not None:
-        version = importlib.metadata.version("brownout")
-        command = shlex.join(["brownout", *sys.argv[1:]])
-        page = render_html(result, target_file=str(file), command=command, tool=f"brownout {version}")
-        write_atomic(html_file, page.encode())
-    if robot is None:
-        return
-    suites = render_suites(result, target_file=file, folder=robot)
-    if suites:
-        make_parent(robot / "any")
-    for name, text in suites.items():
-        write_atomic(robot / name, text.encode())

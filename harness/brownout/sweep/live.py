@@ -13,6 +13,7 @@ from brownout.flash import Resolve
 from brownout.power import Cut
 from brownout.sweep.outcome import EndKind
 from brownout.sweep.runtime import not_fired
+from brownout.sweep.tracing import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,13 +135,17 @@ class _Live:
     def _one(self, key: bytes | None, pending: list[Event]) -> Boot:
         machine, port = self._booter.machine, self._booter.port
         self._booter.start()
-        tracer = self._tracer
-        if tracer is None or not tracer.wants(self._model.session, machine):
+        tracer, session = self._tracer, self._model.session
+        wanted = Wanted.NOTHING if tracer is None else tracer.wants(session, machine)
+        if tracer is None or wanted is Wanted.NOTHING:
             return self._booter.go_on(key, events=pending, memo=self._memo)
-        machine.trace(tracer.instruction)
+        if wanted is Wanted.EVERYTHING:
+            machine.trace(tracer.instruction)
         port.on_operation = tracer.operation
         try:
-            return self._booter.go_on(key, events=pending, memo=False)
+            boot = self._booter.go_on(key, events=pending, memo=False)
+            tracer.ended(session)
+            return boot
         finally:
             machine.trace(None)
             port.on_operation = None

@@ -49,6 +49,12 @@ class Machine(Protocol):
     def read(self, address: int, size: int) -> bytes:
         """Memory as the processor reads it."""
 
+    def output(self, role: str) -> bytes:
+        """What the firmware sent on the UART of a role of the board since power-on.
+
+        Raises EngineError: there is no such UART.
+        """
+
     def state_digest(self) -> bytes:
         """Digest of everything but the array that decides what follows."""
 

@@ -186,15 +186,19 @@ def test_surroundings_that_fail_are_one_line_and_exit_2(
     assert (connected.path / "stopped").exists() == entered
 
 
-def test_ctrl_c_leaves_nothing(connected: Tiny) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_leave_nothing(connected: Tiny, sent: signal.Signals, code: int) -> None:
     """It comes while the firmware waits for a letter that means "for ever"."""
+    temporary = connected.path / "temporary"
+    temporary.mkdir()
     change(connected.path / "hooks.py", 'LETTERS = "A"', 'LETTERS = "Q"')
     change(connected.file, "200_000", "900_000_000")
-    code = "from brownout.cli import main; main()"
+    program = "from brownout.cli import main; main()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, "sweep", str(connected.file)],
+        [sys.executable, "-c", program, "sweep", str(connected.file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(temporary)},
     ) as process:
         try:
             pid, deadline = connected.path / "pid", time.monotonic() + WAIT_S
@@ -202,11 +206,12 @@ def test_ctrl_c_leaves_nothing(connected: Tiny) -> None:
                 assert process.poll() is None, process.communicate()
                 select.select([], [], [], 0.02)
             emulator = os.pidfd_open(int(pid.read_text()))
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             out, err = process.communicate(timeout=WAIT_S)
         finally:
             process.kill()
-    assert (process.returncode, out, err.strip()) == (130, b"", b"")
+    assert (process.returncode, out, err.strip()) == (code, b"", b"")
+    assert list(temporary.iterdir()) == []
     assert select.select([emulator], [], [], 0)[0]
     os.close(emulator)
     assert (connected.path / "stopped").exists()

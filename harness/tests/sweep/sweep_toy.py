@@ -18,6 +18,7 @@ from brownout.board import Board
 from brownout.board.model import Controller, Cpu, FlashSettings, Memory
 from brownout.elf import ElfImage, Segment
 from brownout.engines.unicorn.interface import Stop, StopKind
+from brownout.errors import EngineError
 from brownout.flash import Erase, Program, Status, seeded_bytes
 from brownout.target import AddressRange, HookContext, Outcome, Placed, Target
 
@@ -104,6 +105,9 @@ class ToyMachine:
         if address >= BASE:
             return bytes(self.array[address - BASE : address - BASE + size])
         return struct.pack("<I", self.ram[(address - RAM) // 4])[:size]
+
+    def output(self, role: str) -> bytes:
+        raise EngineError(f"the toy has no UART '{role}'")
 
     def state_digest(self) -> bytes:
         return hashlib.blake2b(repr((self.pc, self.vtor, self.ram)).encode(), digest_size=16).digest()

@@ -14,6 +14,7 @@ from brownout.errors import ReplayError, SweepError
 from brownout.flash import Erase
 from brownout.sweep import ALL_TORN, FAULTS, SweepPlan, SweepResult, local_executor, replay, run_sweep
 from brownout.sweep.port import DoneOperation
+from brownout.sweep.tracing import Wanted
 
 if TYPE_CHECKING:
     from brownout.engines.unicorn.interface import FlashPort
@@ -85,16 +86,21 @@ class Telling:
     def __init__(self) -> None:
         self.told: dict[int, list[int | DoneOperation]] = {1: [], 2: []}
         self.session = 0
+        self.ends: list[int] = []
 
-    def wants(self, session: int, machine: Machine) -> bool:
+    def wants(self, session: int, machine: Machine) -> Wanted:
         self.session = session
-        return session in self.told and machine.time == 0
+        return Wanted.EVERYTHING if session in self.told and machine.time == 0 else Wanted.NOTHING
 
     def instruction(self, address: int) -> None:
         self.told[self.session].append(address)
 
     def operation(self, done: DoneOperation) -> None:
         self.told[self.session].append(done)
+
+    def ended(self, session: int) -> None:
+        assert session == self.session
+        self.ends.append(session)
 
 
 def test_a_replay_traces_instructions_and_flash_operations_of_the_boots_that_are_asked_for() -> None:
@@ -110,6 +116,7 @@ def test_a_replay_traces_instructions_and_flash_operations_of_the_boots_that_are
     assert isinstance(erase.operation, Erase)
     assert (cut.operation.offset, cut.status) == (program.operation.offset + 4, None)
     assert CODE + 4 * APP not in tracer.told[2]
+    assert tracer.ends == [1, 2]
     assert len(tracer.told[2]) > 30
     plain = replay(toy_target(), "toy:unicorn:7:op=3/before", factory=BAD)
     assert plain == report
