@@ -45,16 +45,17 @@ lint: setup ## run every linter and type checker
 
 format: setup ## format Python, C and Robot sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
-	@git ls-files 'firmware/*.[ch]' 'examples/*.[ch]' | xargs $(BIN)/clang-format -i
+	@git ls-files 'firmware/*.[ch]' 'examples/*.[ch]' 'docs/examples/*.[ch]' | xargs $(BIN)/clang-format -i
 
 sweep: firmware ## cut the reference upgrade everywhere, its recoveries too, its download, then the nRF52840 example: build/sweep
 	@mkdir -p $(BUILD)/sweep
 	@$(BIN)/brownout sweep examples/reference/target.toml --depth 2 --jobs $(WORKERS) \
-	    --json $(BUILD)/sweep/reference.json --html $(BUILD)/sweep/reference.html
+	    --json $(BUILD)/sweep/reference.json --html $(BUILD)/sweep/reference.html --evidence $(BUILD)/sweep/evidence/reference
 	@$(BIN)/brownout sweep examples/reference/download.toml --points 40 \
 	    --json $(BUILD)/sweep/reference-download.json --html $(BUILD)/sweep/reference-download.html
 	@$(BIN)/brownout sweep examples/nrf52840-swap/target.toml --jobs $(WORKERS) \
-	    --json $(BUILD)/sweep/nrf52840-swap.json --html $(BUILD)/sweep/nrf52840-swap.html
+	    --json $(BUILD)/sweep/nrf52840-swap.json --html $(BUILD)/sweep/nrf52840-swap.html \
+	    --evidence $(BUILD)/sweep/evidence/nrf52840-swap
 
 bench: firmware ## measure; prints a table and writes build/bench/bench.json
 	@$(BIN)/brownout bench --output $(BUILD)/bench/bench.json

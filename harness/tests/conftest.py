@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCES = Path(__file__).parent / "firmware"
+_EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "settings-store"
+_BUILD_TIMEOUT_S = 120
 GCC = ["arm-none-eabi-gcc", "-mcpu=cortex-m3", "-mthumb", "-std=c11", "-Os", "-nostdlib", "-ffreestanding"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wmissing-prototypes", "-Wl,--fatal-warnings"]
 
@@ -88,3 +91,29 @@ def probe(board: Board, probe_elf: Path, engine_name: str) -> Iterator[ProbeFact
     yield make
     for device in devices:
         device.close()
+
+
+def _build_example(folder: Path, *, bad: bool = False) -> Path:
+    """The example in a folder of its own, built; the folder."""
+    shutil.copytree(
+        _EXAMPLE, folder, ignore=shutil.ignore_patterns("build", "brownout-artifacts", "__pycache__")
+    )
+    done = subprocess.run(
+        ["make", "-C", str(folder), *(["BAD=1"] if bad else [])],
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def good_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build_example(tmp_path_factory.mktemp("good") / "settings-store")
+
+
+@pytest.fixture(scope="session")
+def bad_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build_example(tmp_path_factory.mktemp("bad") / "settings-store", bad=True)
