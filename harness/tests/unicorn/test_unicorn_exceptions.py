@@ -381,6 +381,15 @@ def test_an_exception_return_in_thread_mode_is_a_fault(make_rig: MakeRig, core: 
     assert "execution of 0xfffffff8" in stop.detail
 
 
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m33"])
+def test_a_start_of_erased_flash_is_a_fault(make_rig: MakeRig, core: str) -> None:
+    """A boot that jumps where an erased vector table says."""
+    rig = make_rig("function reset\n ldr r0, =0xffffffff\n bx r0\nfunction hard\n b .\n", core=core)
+    stop = rig.run()
+    assert stop.kind is StopKind.FAULT
+    assert "execution of 0xfffffffe" in stop.detail
+
+
 def test_svc_from_a_handler_of_higher_priority_is_a_hard_fault(make_rig: MakeRig) -> None:
     rig = make_rig("""
 function reset

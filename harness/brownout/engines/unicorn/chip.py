@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from brownout.engines.unicorn.bus import Fabric
     from brownout.flash import Geometry
 
-_NOWHERE: Final = 0xFFFFFFFE
-"""No code is ever there: Unicorn is stopped by hooks alone."""
+_NOWHERE: Final = 1 << 32
+"""Outside of the address space: Unicorn is stopped by hooks alone. Code may branch to any address in it."""
 _BRANCH_SELF: Final = 0xE7FE
 _BRANCH_IF_MASK, _BRANCH_IF_SELF = 0xF0FF, 0xD0FE
 _BLANK: Final = b"\xff"
