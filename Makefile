@@ -12,11 +12,13 @@ ENGINE  ?= qemu
 # The factory's version and the one that suites upgrade to.
 VERSIONS := 1.0.0 1.1.0
 ROBOT_ARGS ?=
+# What `make run` and `make report` compare with.
+BASELINE ?= previous
 PYTEST_ARGS ?=
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup run test lint format firmware sweep bench mutants clean
+.PHONY: help setup run report test lint format firmware sweep bench mutants clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +29,10 @@ $(VENV)/.installed: ci/setup.sh ci/constraints.txt pyproject.toml
 	@VENV=$(VENV) ci/setup.sh
 	@touch $@
 
+$(VENV)/.test-tools: $(VENV)/.installed
+	@VENV=$(VENV) ci/setup.sh tests
+	@touch $@
+
 firmware: setup ## build the reference firmware in both versions, a rogue app, and the nRF52840 example
 	@for version in $(VERSIONS); do \
 	    $(MAKE) --no-print-directory -j$(WORKERS) -C firmware VERSION=$$version OUT=$(BUILD)/firmware/$$version; done
@@ -34,10 +40,16 @@ firmware: setup ## build the reference firmware in both versions, a rogue app, a
 	    OUT=$(BUILD)/firmware/rogue
 	@$(MAKE) --no-print-directory -j$(WORKERS) -C examples/nrf52840-swap OUT=$(BUILD)/examples/nrf52840-swap
 
-run: firmware ## run the Robot suites; the report is build/report/report.html
-	@ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS)
+run: firmware ## run the Robot suites: build/report/report.html; what broke since the last run: build/regression/index.html
+	@status=0; ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS) || status=$$?; \
+	    brownout results import $(BUILD)/report/output.xml --engine $(ENGINE) --board mps2-an385 \
+	        $(VERSIONS:%=--firmware $(BUILD)/firmware/%); \
+	    brownout report --baseline $(BASELINE) --out $(BUILD)/regression || true; exit $$status
 
-test: firmware ## run every test
+report: ## what broke since BASELINE (a git ref, or previous), from the results recorded so far
+	@brownout report --baseline $(BASELINE) --out $(BUILD)/regression
+
+test: firmware $(VENV)/.test-tools ## run every test
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup ## run every linter and type checker

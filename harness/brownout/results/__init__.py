@@ -1,0 +1,1 @@
+"""What runs found, over time: recorded in one store, compared between revisions."""
