@@ -14,7 +14,8 @@ from brownout.cli.sweep_progress import SweepProgress
 from brownout.files import make_parent, write_atomic
 from brownout.live.crosscheck import DEFAULT_POINTS, crosscheck
 from brownout.live.runners import RUNNERS
-from brownout.report import duration_text, replay_command
+from brownout.report import duration_text
+from brownout.sweep.commands import replay_command
 from brownout.target import load_target
 
 if TYPE_CHECKING:

@@ -52,4 +52,10 @@ class SweepOutputs:
                 write_atomic(self.robot / name, text.encode())
         if self.evidence is not None and result.findings:
             with SweepProgress("evidence") as progress:
-                keep_findings(target, result, self.evidence, lambda done, total: progress(done, total, 0.0))
+                keep_findings(
+                    target,
+                    result,
+                    self.evidence,
+                    file=str(file),
+                    told=lambda done, total: progress(done, total, 0.0),
+                )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from brownout.report import duration_text, is_failure, ranges_text, replay_command, stopped_text
+from brownout.report import duration_text, is_failure, ranges_text, stopped_text
+from brownout.sweep.commands import replay_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,7 @@ from brownout.flash import OperationLog
 from brownout.live.recovery import recover
 from brownout.live.retold import retell
 from brownout.power import Cut
+from brownout.sweep.commands import replay_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +28,18 @@ KEPT_GROUPS: Final = 10
 
 
 def keep_findings(
-    target: Target, result: SweepResult, folder: Path, told: Callable[[int, int], None] | None = None
+    target: Target,
+    result: SweepResult,
+    folder: Path,
+    *,
+    file: str,
+    told: Callable[[int, int], None] | None = None,
 ) -> int:
     """Do the example of each group of findings again and write its evidence into `folder`/GROUP.
 
-    The shrunk cut is done where there is one. `told` hears how many of how many are done. Returns how many
-    groups were kept: the first KEPT_GROUPS, the largest ones first.
+    The shrunk cut is done where there is one. `file` names the target file in the command that does it again;
+    `told` hears how many of how many are done. Returns how many groups were kept: the first KEPT_GROUPS, the
+    largest ones first.
 
     Raises:
         EvidenceError: the folder cannot be written.
@@ -43,7 +51,8 @@ def keep_findings(
     for done, group in enumerate(kept, 1):
         example = findings[group.example]
         again = recover(target, example.shrunk or example.replay, engine=result.engine)
-        save_evidence(again, folder / group.id)
+        command = replay_command(file, again.replay)
+        save_evidence(dataclasses.replace(again, command=command), folder / group.id)
         if told is not None:
             told(done, len(kept))
     return len(kept)

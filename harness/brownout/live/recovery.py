@@ -8,7 +8,6 @@ for planned in plan_cuts(target, points=20):
 from __future__ import annotations
 
 import difflib
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from brownout.live.sessions import LiveTarget
 from brownout.live.sweep import judge, session_text
 from brownout.power import Replay, parse_event, parse_replay
 from brownout.sweep.assess import NOT_FIRED
+from brownout.sweep.commands import replay_command
 from brownout.sweep.live import run_live
 from brownout.sweep.places import Places
 from brownout.sweep.plan import FEW_TORN, PHASES, SweepPlan
@@ -122,11 +122,6 @@ def check_engine(target: Target, engine: str) -> str:
     return engine
 
 
-def replay_command(target: Target, replay: str) -> str:
-    """The command that does a run of a target again, ready to be pasted into a shell."""
-    return shlex.join(["brownout", "sweep", str(target.path), "--replay", replay])
-
-
 # -- one run -----------------------------------------------------------------------------------------------
 
 
@@ -187,7 +182,7 @@ def _on_unicorn(target: Target, events: tuple[Event, ...], seed: int) -> Recover
             detail=run.assessment.detail,
             story=tuple(map(str, run.boots)),
             replay=replay,
-            command=replay_command(target, replay),
+            command=replay_command(str(target.path), replay),
             flash_before=b"".join(runtime.start.array.sectors),
             flash=run.flash,
             log=tuple(runtime.booter.model.log),
@@ -219,7 +214,7 @@ def _live(target: Target, events: tuple[Event, ...], engine: str, seed: int) -> 
             detail=detail,
             story=story,
             replay=str(replay),
-            command=replay_command(target, str(replay)),
+            command=replay_command(str(target.path), str(replay)),
             flash_before=live.before,
             flash=flash,
             log=tuple(live.model.log),
@@ -328,5 +323,4 @@ __all__ = [
     "default_engine",
     "plan_cuts",
     "recover",
-    "replay_command",
 ]

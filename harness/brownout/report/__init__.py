@@ -5,7 +5,7 @@ write_atomic(Path("sweep.json"), render_json(result).encode())
 """
 
 from brownout.report.document import render_json
-from brownout.report.html import render_html, replay_command
+from brownout.report.html import render_html
 from brownout.report.numbers import duration_text, ranges_text
 from brownout.report.suites import render_suites
 from brownout.report.verdicts import FAILURES, is_failure, stopped_text, verdict_meaning
@@ -18,7 +18,6 @@ __all__ = [
     "render_html",
     "render_json",
     "render_suites",
-    "replay_command",
     "stopped_text",
     "verdict_meaning",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from markupsafe import Markup
 from brownout.report.numbers import bytes_text, duration_text, ranges_text
 from brownout.report.pack import pack
 from brownout.report.verdicts import VerdictStyle, stopped_text, verdict_styles
+from brownout.sweep.commands import replay_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,11 +86,6 @@ def render_html(result: SweepResult, *, target_file: str, command: str = "", too
             replay_command=lambda replay: replay_command(target_file, replay),
         )
     )
-
-
-def replay_command(target_file: str, replay: str) -> str:
-    """A command line that can be pasted into a shell."""
-    return shlex.join(["brownout", "sweep", target_file, "--replay", replay])
 
 
 def _environment() -> jinja2.Environment:

@@ -9,6 +9,8 @@ import pytest
 from regression_runs import evidence_files, timeline
 
 from brownout.evidence import Lane, TimelineEvent, TimelineKind
+from brownout.flash.operations import Phase, Status
+from brownout.flash.oplog import LogRecord, OperationLog, RecordKind
 from brownout.regression.drawing import WIDTH, draw
 from brownout.regression.evidence import devices_of
 from brownout.regression.flashmap import SectorState
@@ -166,3 +168,44 @@ def test_a_long_log_keeps_its_end() -> None:
     (device,) = devices_of([EvidenceItem(path="uart.log", key="uart", media_type="", data=data)])
     assert device.uart is not None
     assert (device.uart.lines[-1], device.uart.left_out) == ("line 4999", 3000)
+
+
+def with_operations(items: list[EvidenceItem], *records: LogRecord) -> list[EvidenceItem]:
+    """The evidence with another log of operations."""
+    data = "\n".join(OperationLog(records).dump_lines()).encode()
+    return [replace(item, data=data) if item.key == "operations" else item for item in items]
+
+
+def test_a_sector_that_was_erased_after_the_cut_is_not_half_done_but_marked(tmp_path: Path) -> None:
+    torn = LogRecord(
+        kind=RecordKind.PROGRAM, sequence=1, session=1, ordinal=1, offset=0x12100, length=256, cut=Phase.TORN
+    )
+    repair = LogRecord(
+        kind=RecordKind.ERASE, sequence=2, session=2, ordinal=1, offset=0x12000, length=4096, status=Status.OK
+    )
+    items = evidence_files(tmp_path)
+    found = []
+    for records in ((torn,), (torn, repair)):
+        (device,) = devices_of(with_operations(items, *records))
+        assert device.flash is not None
+        assert device.flash.cuts == 1
+        found += [cell.state for row in device.flash.rows for cell in row.cells if cell.cuts]
+    assert found == [SectorState.TORN, SectorState.CHANGED]
+
+
+def test_a_power_cut_is_named_as_in_the_replay_id(tmp_path: Path) -> None:
+    items = [
+        replace(item, data=item.data.replace(b"kernel.program#90/torn in session 1", b"power cut, session 1"))
+        if item.key == "timeline"
+        else item
+        for item in evidence_files(tmp_path)
+    ]
+    (device,) = devices_of(items)
+    assert device.sequence is not None
+    drawn = [row for block in device.sequence.blocks for row in draw(block, device.sequence.lanes).rows]
+    cuts = [row.text for row in drawn if row.kind == "power-cut"]
+    assert len(cuts) == 1
+    assert cuts[0].startswith("Power cut: session 1")
+    assert cuts[0].endswith("kernel.program#90/torn at its operation 90")
+    hit = [row.text for row in drawn if row.hit]
+    assert hit == [drawn[[row.kind for row in drawn].index("power-cut") - 1].text]
