@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
@@ -15,6 +14,8 @@ from robot.libraries.BuiltIn import BuiltIn
 from brownout.errors import StateError
 from brownout.lab import Lab, LyingRelay, Unit
 from fieldlink.store import ModuleRecord, ReleaseRecord
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class LabHolder:
@@ -82,8 +83,10 @@ def rerun_command(lab: Lab) -> str:
     words = ["--variable", f"ENGINE:{lab.engine}", "--variable", f"SEED:{lab.seed}"]
     if test is not None:
         words += ["--test", _as_it_is(str(test))]
-    source = os.path.relpath(str(suite))
-    return shlex.join(["robot", *words, str(suite) if source.startswith("..") else source])
+    source = Path(str(suite))
+    return shlex.join(
+        ["robot", *words, str(source.relative_to(ROOT) if source.is_relative_to(ROOT) else source)]
+    )
 
 
 def _as_it_is(name: str) -> str:
