@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
+from brownout.regression.causes import cause_key
 from brownout.regression.evidence import devices_of
 from brownout.regression.figures import compare
 from brownout.regression.history import KnownRun, flaky, marks, result_in, since
@@ -105,7 +107,8 @@ def build_document(
         series.append(part.series(entries))
     cases.sort(key=_case_order)
     cases = [_with_commits(case, commits) for case in cases]
-    cases = [_with_evidence(store, case, number) for number, case in enumerate(cases)]
+    looked_at = _looked_at(cases)
+    cases = [_with_evidence(store, case, looked_at=case.anchor in looked_at) for case in cases]
     document = Document(
         title=", ".join(sorted({pair.run.series.project for pair in pairs})),
         headline="",
@@ -259,11 +262,23 @@ def _past(store: Runs, pair: Pair, last: int) -> list[Run]:
     return [run for run in reversed(found) if run.id in keep]
 
 
-def _with_evidence(store: Runs, case: CaseEntry, number: int) -> CaseEntry:
+def _looked_at(cases: Sequence[CaseEntry]) -> frozenset[str]:
+    """Anchors of the failures whose evidence is shown: the first of each cause, then the second, and so on."""
+    seen: Counter[tuple[object, str]] = Counter()
+    turns: list[tuple[int, int, str]] = []
+    for number, case in enumerate(cases):
+        if case.result is Result.FAIL:
+            cause = (case.change, cause_key(case))
+            seen[cause] += 1
+            turns.append((seen[cause], number, case.anchor))
+    return frozenset(found for _, _, found in sorted(turns)[:_MOST_EVIDENCE])
+
+
+def _with_evidence(store: Runs, case: CaseEntry, *, looked_at: bool) -> CaseEntry:
     """The case with what was kept of it; images are looked at one case at a time, they are large."""
     if case.result is not Result.FAIL:
         return case
-    if number >= _MOST_EVIDENCE:
+    if not looked_at:
         return replace(case, evidence_left_out=True)
     devices = devices_of(store.evidence(case.run.id, case.name))
     command = case.command or next((device.command for device in devices if device.command), "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import jinja2
 
+from brownout.regression.causes import causes_of
 from brownout.regression.drawing import draw
 from brownout.regression.flashmap import SectorState
 from brownout.regression.model import Change, Trend
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _OPEN: Final = 1
 """Failures whose evidence is unfolded at once."""
+_MOST_CAUSES: Final = 6
+"""Revisions of which the first screen names a case each."""
 _TAIL: Final = 40
 """Lines of a log that are in sight; the rest is scrolled to."""
 
@@ -60,6 +63,7 @@ def render_html(document: Document) -> str:
         .render(
             document=document,
             groups=groups,
+            causes=causes_of(document.of(Change.BROKE)),
             head=groups[:2],
             tail=groups[3:],
             flaky=groups[2],
@@ -72,6 +76,7 @@ def render_html(document: Document) -> str:
             tags=sorted({printable(tag) for case in document.cases for tag in case.tags}),
             state_words=STATE_WORDS,
             open_at_once=_OPEN,
+            most_causes=_MOST_CAUSES,
             tail_lines=_TAIL,
         )
     )

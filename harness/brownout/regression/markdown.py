@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from brownout.regression.causes import causes_of
 from brownout.regression.model import Change, Trend
 from brownout.regression.notes import plural, revision_text, series_text, since_text
 from brownout.regression.numbers import band_text, ratio_text, value_text
@@ -22,6 +23,8 @@ _MESSAGE: Final = 400
 _LOG: Final = 12
 _LINE: Final = 160
 _MOST: Final = 30
+_WHOLE: Final = 12
+"""Failures that are told whole, of all causes together; of each at least one."""
 MARKER: Final = "<!-- brownout-report -->"
 """First line of the comment: a job finds and updates it by this."""
 
@@ -48,10 +51,18 @@ def _parts(document: Document) -> Iterator[str]:
     yield f"{MARKER}\n## {sign} {escape(document.headline)}"
     yield _counts(document)
     broke = document.of(Change.BROKE)
-    for case in broke[:_MOST]:
-        yield "\n".join(_failure(case))
-    if len(broke) > _MOST:
-        yield f"and {len(broke) - _MOST} more that broke."
+    causes = causes_of(broke)
+    whole = max(1, _WHOLE // max(1, len(causes)))
+    for cause in causes[:_MOST]:
+        if len(causes) > 1:
+            yield f"### {escape(cause.text)}"
+        for case in cause.cases[:whole]:
+            yield "\n".join(_failure(case, level=4 if len(causes) > 1 else 3))
+        if len(cause.cases) > whole:
+            rest = cause.cases[whole:]
+            yield _folded(f"{plural(len(rest), 'case')} more", "\n".join(_list(rest)))
+    if len(causes) > _MOST:
+        yield f"and more since {plural(len(causes) - _MOST, 'other revision')}."
     worse = document.figures_of(Trend.WORSE)
     if worse:
         yield f"### Slower or bigger\n\n{_figures(worse)}"
@@ -78,10 +89,10 @@ def _counts(document: Document) -> str:
     return " · ".join(f"{count} {name}" for name, count in counts if count) or "Nothing to report."
 
 
-def _failure(case: CaseEntry) -> Iterator[str]:
+def _failure(case: CaseEntry, *, level: int) -> Iterator[str]:
     """What broke: name, message, since when, how to replay; the end of the log folded."""
     flaky = f" (flaky: failed {case.flaky.failed} of {case.flaky.runs})" if case.flaky else ""
-    yield f"### {escape(one_line(case.name))}{escape(flaky)}"
+    yield f"{'#' * level} {escape(one_line(case.name))}{escape(flaky)}"
     yield ""
     if case.message:
         yield escape(clipped(first_line(case.message), _MESSAGE))
@@ -91,7 +102,8 @@ def _failure(case: CaseEntry) -> Iterator[str]:
         about.append("it was not in the baseline's run")
     about.append(series_text(case.run.series))
     if case.location and case.location.file:
-        about.append(f"{case.location.file}:{case.location.line}")
+        line = f":{case.location.line}" if case.location.line else ""
+        about.append(f"{case.location.file}{line}")
     yield escape("; ".join(about))
     if case.command or case.replay:
         yield ""
