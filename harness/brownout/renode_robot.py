@@ -19,9 +19,10 @@ from robot.libraries.BuiltIn import BuiltIn
 from brownout.board import load_board, load_board_file
 from brownout.engines.base import PowerState  # noqa: TC001 - as above
 from brownout.engines.renode.guest import RenodeGuest
-from brownout.errors import BrownoutError, EngineError, StateError
-from brownout.files import write_atomic
+from brownout.errors import EngineError, StateError
+from brownout.files import read_file, write_atomic
 from brownout.power import Replay, parse_cut
+from brownout.robot.flash_places import bytes_at, check_holds, offset_of
 from brownout.target import load_target
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from brownout.power import ArmedCut
 
 _TIMEOUT_S: Final = 30.0
-_SHOWN: Final = 8
 
 
 @library(scope="GLOBAL", auto_keywords=False)
@@ -46,12 +46,17 @@ class RenodePowerLibrary:
 
     @keyword
     def prepare_power_cuts(self, board: str = "mps2-an385", seed: int | None = None) -> str:
-        """Makes everything ready for a machine, *before* a script makes it. The flash is all erased.
+        r"""Makes everything ready for a machine, *before* a script makes it. The flash is all erased.
 
         ``board`` is the name of a board, or the path of a ``board.toml``: it says where the flash and its
         doorbell are. ``seed`` decides everything random; without one it is drawn and logged.
 
         Returns the path of the doorbell's script, for ``machine PyDevFromFile``.
+
+        Example:
+        | ${doorbell}    `Prepare Power Cuts`    mps2-an385    seed=1
+        | Execute Command    $doorbell=@${doorbell}
+        | Execute Command    include @${CURDIR}/board.resc
         """
         self._forget()
         used = Replay.new_seed() if seed is None else seed
@@ -62,7 +67,11 @@ class RenodePowerLibrary:
 
     @keyword
     def release_power_cuts(self) -> None:
-        """Takes the power and gives everything back; for a teardown. Nothing happens without power cuts."""
+        """Takes the power and gives everything back; for a teardown. Nothing happens without power cuts.
+
+        Example:
+        | [Teardown]    `Release Power Cuts`
+        """
         guest, self._guest = self._guest, None
         self._armed.clear()
         if guest is not None:
@@ -73,12 +82,20 @@ class RenodePowerLibrary:
         """Puts a binary ``file`` into the flash, as a factory does. The power must be off.
 
         ``place`` is a region of the board, or an offset in the flash, such as ``0x20000``.
+
+        Example:
+        | `Load Flash`    ${CURDIR}/build/app.bin    app
         """
-        self._ready.flash.load(self._offset(place), _read(file))
+        data = read_file(file, "what to load into the flash")
+        self._ready.flash.load(offset_of(self._ready.flash, place), data)
 
     @keyword
     def load_flash_of_target(self, target: Path) -> None:
-        """Puts into the flash what a ``target`` file places there (docs/targets.md)."""
+        """Puts into the flash what a ``target`` file places there (docs/targets.md).
+
+        Example:
+        | `Load Flash Of Target`    ${CURDIR}/target.toml
+        """
         loaded, flash = load_target(target), self._ready.flash
         base, end = loaded.board.flash.base, loaded.board.flash.end
         for piece in loaded.placed:
@@ -87,24 +104,44 @@ class RenodePowerLibrary:
 
     @keyword
     def take_flash_from_machine(self) -> None:
-        """Takes over what the script has loaded into the machine's flash. The power must be off."""
+        """Takes over what the script has loaded into the machine's flash. The power must be off.
+
+        Example:
+        | Execute Command    sysbus LoadBinary @${CURDIR}/app.bin 0x21000000
+        | `Take Flash From Machine`
+        """
         self._ready.take_flash()
 
     # -- power ---------------------------------------------------------------------------------------------
 
     @keyword
     def power_on(self) -> None:
-        """Resets the machine, fills flash and RAM, starts it. Leave ``start`` to this keyword."""
+        """Resets the machine, fills flash and RAM, starts it. Leave ``start`` to this keyword.
+
+        Example:
+        | `Power On`
+        | Wait For Line On Uart    ready    timeout=60
+        """
         self._ready.on()
 
     @keyword
     def cut_power(self) -> None:
-        """Takes the power now, wherever the firmware is."""
+        """Takes the power now, wherever the firmware is.
+
+        Example:
+        | `Cut Power`
+        """
         self._ready.cut()
 
     @keyword
     def arm_power_cut(self, cut: str) -> None:
-        """Arms a cut, such as ``op=12/torn`` or ``region=kernel.program#3/before`` (docs/power-cuts.md)."""
+        """Arms a cut, such as ``op=12/torn`` or ``region=kernel.program#3/before`` (docs/power-cuts.md).
+
+        Example:
+        | `Arm Power Cut`    op=12/torn
+        | `Power On`
+        | `Wait For Power Cut`
+        """
         self._armed.append(self._ready.flash.arm(parse_cut(cut)))
 
     @keyword
@@ -112,6 +149,9 @@ class RenodePowerLibrary:
         """Waits until the armed cut has fired and the machine stands still; the time is the host's.
 
         Returns what happened, in words. A cut that does not fire is a failure.
+
+        Example:
+        | `Wait For Power Cut`    timeout=1 minute
         """
         guest = self._ready
         if not self._armed:
@@ -127,13 +167,21 @@ class RenodePowerLibrary:
 
     @keyword
     def power_should_be(self, state: PowerState) -> None:
-        """Fails unless the power is ``on`` or ``off``, as ``state`` says."""
+        """Fails unless the power is ``on`` or ``off``, as ``state`` says.
+
+        Example:
+        | `Power Should Be`    off
+        """
         if self._ready.state is not state:
             raise AssertionError(f"the power is {self._ready.state.value}, expected {state.value}")
 
     @keyword
     def get_replay_id(self) -> str:
-        """What it takes to do this again: board, seed and the cuts so far."""
+        """What it takes to do this again: board, seed and the cuts so far.
+
+        Example:
+        | ${id}    `Get Replay Id`
+        """
         guest = self._ready
         cuts = tuple(armed.cut for armed in self._armed)
         board = "" if self._board is None else self._board.name
@@ -143,38 +191,49 @@ class RenodePowerLibrary:
 
     @keyword
     def read_flash(self, place: str, count: int | None = None) -> bytes:
-        """Bytes of the flash: a region, whole or its first ``count``, or ``count`` at an offset."""
-        return self._bytes(place, count)
+        """Bytes of the flash: a region, whole or its first ``count``, or ``count`` at an offset.
+
+        Example:
+        | ${header}    `Read Flash`    app    16
+        """
+        return bytes_at(self._ready.flash, place, count)
 
     @keyword
     def flash_should_hold(self, place: str, file: Path) -> None:
-        """Fails unless the flash at ``place``, a region or an offset, starts with the bytes of ``file``."""
-        wanted = _read(file)
-        found = self._bytes(place, len(wanted))
-        if found == wanted:
-            return
-        pairs = enumerate(zip(found, wanted, strict=False))
-        at = next((i for i, pair in pairs if pair[0] != pair[1]), len(found))
-        shown, expected = found[at : at + _SHOWN].hex(" "), wanted[at : at + _SHOWN].hex(" ")
-        raise AssertionError(
-            f"flash {place}: differs from {file} at byte {at:#x}: {shown or 'nothing'}, expected {expected}"
-        )
+        """Fails unless the flash at ``place``, a region or an offset, starts with the bytes of ``file``.
+
+        Example:
+        | `Flash Should Hold`    app    ${CURDIR}/build/app.bin
+        """
+        check_holds(self._ready.flash, place, file)
 
     @keyword
     def flash_should_obey_its_rules(self) -> None:
-        """Fails when the firmware broke a rule of the flash: a store past the controller, a bit set again."""
+        """Fails when the firmware broke a rule of the flash: a store past the controller, a bit set again.
+
+        Example:
+        | `Flash Should Obey Its Rules`
+        """
         flash = self._ready.flash
         flash.checkpoint()
         flash.model.raise_for_violations()
 
     @keyword
     def get_flash_operation_count(self) -> int:
-        """How many flash operations there were since the last power-on."""
+        """How many flash operations there were since the last power-on.
+
+        Example:
+        | ${count}    `Get Flash Operation Count`
+        """
         return self._ready.flash.model.ordinal
 
     @keyword
     def save_flash(self, file: Path) -> None:
-        """Writes the whole flash to ``file``."""
+        """Writes the whole flash to ``file``.
+
+        Example:
+        | `Save Flash`    ${OUTPUT_DIR}/after.bin
+        """
         write_atomic(file, self._ready.flash.image())
 
     # -- inside --------------------------------------------------------------------------------------------
@@ -186,25 +245,6 @@ class RenodePowerLibrary:
                 "no power cuts are prepared: use Prepare Power Cuts before the script is included"
             )
         return self._guest
-
-    def _offset(self, place: str) -> int:
-        regions = self._ready.flash.regions
-        if place in regions:
-            return regions[place].offset
-        try:
-            return int(place, 0)
-        except ValueError:
-            known = ", ".join(regions) or "none"
-            raise StateError(f"flash '{place}': expected an offset or a region ({known})") from None
-
-    def _bytes(self, place: str, count: int | None) -> bytes:
-        flash = self._ready.flash
-        region = flash.regions.get(place)
-        size = count if count is not None or region is None else region.size
-        if size is None:
-            raise StateError(f"flash '{place}': an offset needs a count of bytes")
-        start = self._offset(place)
-        return flash.image()[start : start + size]
 
     def _forget(self) -> None:
         """Give back what there is, though Renode may be gone."""
@@ -218,13 +258,6 @@ def _execute(command: str) -> str:
         return str(BuiltIn().run_keyword("Execute Command", command) or "")
     except Exception as error:
         raise EngineError(f"Renode: '{command}': {' '.join(str(error).split())}") from error
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BrownoutError(f"{file}: cannot be read ({error.strerror})") from error
 
 
 __all__ = ["RenodePowerLibrary"]
