@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fieldlink.audit import AuditEntry, AuditEvent, mac_key
-from fieldlink.cli import main
+from fieldlink.cli.root import cli as main
 from fieldlink.debug_messages import Permission
 from fieldlink.keys import KeyUse, load_private_key, load_public_key
 from fieldlink.store import Store

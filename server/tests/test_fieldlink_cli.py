@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fieldlink.cli import main
+from fieldlink.cli.root import cli as main
 
 LAYOUT = """
 board = "test-board"

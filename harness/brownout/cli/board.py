@@ -19,15 +19,26 @@ from brownout.board import (
     list_boards,
     load_board,
 )
-from brownout.cli.options import json_option, platform_option
+from brownout.cli.options import complete_board, json_option, platform_option
+from brownout.cli.terminal import print_table
 from brownout.engines.factory import ENGINES
 from brownout.engines.unicorn.kinds import kind_problems
 from brownout.errors import BoardError
 from brownout.files import write_folder, write_if_changed
 from brownout.settings import load_settings
+from fieldlink.cli.program import LazyGroup
 
 
-@click.group("board")
+@click.group(
+    "board",
+    cls=LazyGroup,
+    lazy={
+        "up": (
+            "brownout.cli.board_up:up_command",
+            "Start board NAME with an upgrade and debug server; Ctrl-C takes it all down.",
+        )
+    },
+)
 def board_group() -> None:
     """List, show, check, export and start boards.
 
@@ -45,7 +56,13 @@ def board_group() -> None:
 @platform_option
 @json_option
 def list_command(platform: Path | None, as_json: bool, markdown: bool) -> None:
-    """List the boards, with the engines that run each."""
+    """List the boards, with the engines that run each.
+
+    \b
+    Examples:
+      brownout board list
+      brownout board list --json
+    """
     if as_json and markdown:
         raise click.UsageError("--json and --markdown: expected one of them")
     boards = [load_board(name, platform) for name in list_boards(platform)]
@@ -59,8 +76,8 @@ def list_command(platform: Path | None, as_json: bool, markdown: bool) -> None:
     if markdown:
         print(engine_table(boards))
         return
-    for board in boards:
-        print(f"{board.name:<20} {', '.join(board.engine.names):<22} {board.description}")
+    rows = [(board.name, ", ".join(board.engine.names), board.description) for board in boards]
+    print_table(("board", "engines", "description"), rows)
 
 
 def engine_table(boards: list[Board]) -> str:
@@ -79,11 +96,17 @@ def engine_table(boards: list[Board]) -> str:
 
 
 @board_group.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_board)
 @platform_option
 @json_option
 def show_command(name: str, platform: Path | None, as_json: bool) -> None:
-    """Show what board NAME consists of."""
+    """Show what board NAME consists of.
+
+    \b
+    Examples:
+      brownout board show mps2-an385
+      brownout board show nrf52840-dk --json
+    """
     board = load_board(name, platform)
     print(json.dumps(dataclasses.asdict(board), indent=2) if as_json else _describe(board))
 
@@ -92,7 +115,13 @@ def show_command(name: str, platform: Path | None, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def check_command(file: Path, as_json: bool) -> int:
-    """Check the board file FILE; every problem is one line."""
+    """Check the board file FILE; every problem is one line.
+
+    \b
+    Examples:
+      brownout board check platform/my-board/board.toml
+      brownout board check board.toml --json
+    """
     board = load_settings(file, Board)
     problems = (*board_problems(board), *kind_problems(board))
     if as_json:
@@ -106,7 +135,7 @@ def check_command(file: Path, as_json: bool) -> int:
 
 
 @board_group.command("export")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_board)
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
 @click.option("--format", "export_format", type=click.Choice(list(FORMATS)), help="Kind of file.")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write (default: standard output).")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brownout.board import load_board
-from brownout.cli.options import engine_option, json_option, listeners_option
+from brownout.cli.options import complete_board, engine_option, json_option, listeners_option
 from brownout.engines.factory import TITLES, engine_problem
 from brownout.errors import BrownoutError, EngineError
 from brownout.lab import FirmwareBuilds, Lab
@@ -28,7 +28,7 @@ _WATCH_S = 0.5
 
 
 @click.command("up")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_board)
 @click.option("--devices", default=1, type=click.IntRange(1, 8), help="How many boards.  [default: 1]")
 @click.option(
     "--firmware", type=click.Path(path_type=Path), help="Folder of builds (default: build/firmware)."

@@ -37,7 +37,13 @@ def flash_group() -> None:
 @platform_option
 @json_option
 def inspect_command(image: Path, board: str, platform: Path | None, as_json: bool) -> None:
-    """Say what IMAGE (a whole flash array) holds: identity, manifests, upgrade flag, download progress."""
+    """Say what IMAGE (a whole flash array) holds: identity, manifests, upgrade flag, download progress.
+
+    \b
+    Examples:
+      brownout flash inspect flash.bin
+      brownout flash inspect after.bin --json
+    """
     loaded = load_board(board, platform)
     try:
         state = read_state(loaded, read_file(image, "a flash image"))
@@ -58,7 +64,12 @@ def inspect_command(image: Path, board: str, platform: Path | None, as_json: boo
 def factory_command(
     identity: Path, manifest: Path, modules: tuple[str, ...], output: Path, board: str, platform: Path | None
 ) -> None:
-    """Make the flash image of a new device."""
+    """Make the flash image of a new device.
+
+    \b
+    Examples:
+      brownout flash factory --identity id.bin --manifest 1.cose --module kernel=kernel.bin --output flash.bin
+    """
     images: dict[str, bytes] = {}
     for item in modules:
         name, equals, file = item.partition("=")

@@ -9,18 +9,35 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brownout.board import list_boards
 from brownout.engines.factory import ENGINES
 from brownout.engines.renode import LISTENERS_VARIABLE
+from brownout.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def complete_board(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """For a shell: names of boards that begin so."""
+    try:
+        return [name for name in list_boards(context.params.get("platform")) if name.startswith(incomplete)]
+    except BoardError:
+        return []
+
 
 platform_option = click.option(
     "--platform",
     type=click.Path(path_type=Path),
     help="Folder that holds <board>/board.toml (default: the repository's, else the installed one).",
 )
-board_option = click.option("--board", default="mps2-an385", show_default=True, help="Board to use.")
+board_option = click.option(
+    "--board",
+    default="mps2-an385",
+    show_default=True,
+    shell_complete=complete_board,
+    help="Board to use.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), help="Emulator to run on.  [default: qemu]"

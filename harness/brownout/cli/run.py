@@ -18,6 +18,7 @@ from brownout.files import read_file, write_atomic
 from brownout.power import Cut, Replay, parse_cut, parse_replay
 from brownout.reference import reference_conditions
 from brownout.uplink import parse_address
+from fieldlink.cli.program import EXIT_DONE, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from brownout.board import Board
@@ -58,7 +59,7 @@ def run_command(
     engine: str | None,
     board: str,
     platform: Path | None,
-) -> None:
+) -> int:
     """Power a device on and show its console until Ctrl-C.
 
     Several --cut come one after the other; each is armed when the power is on again after the one before. A
@@ -78,6 +79,7 @@ def run_command(
             f"{flash_file}: {len(image)} bytes, expected {loaded.flash.size}, the whole flash array"
         )
     address = parse_address(uplink) if uplink is not None else None
+    status = EXIT_DONE
     with _device(loaded, boot, plan) as device:
         if image is not None:
             device.load(image)
@@ -91,6 +93,7 @@ def run_command(
         try:
             _run(device, plan.power_cuts, timeout)
         except KeyboardInterrupt:
+            status = EXIT_INTERRUPTED
             click.echo("interrupted", err=True)
         finally:
             device.cut_power()
@@ -99,6 +102,7 @@ def run_command(
             if save is not None:
                 write_atomic(save, device.flash.image())
         device.check()
+    return status
 
 
 def _plan(

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from brownout.board import load_board
-from brownout.cli.options import json_option, platform_option
+from brownout.cli.options import complete_board, json_option, platform_option
 from brownout.errors import TargetError
 from brownout.files import write_atomic
 from brownout.target import as_document, explain, load_target, starter_text
@@ -48,7 +48,10 @@ def check_command(file: Path, platform: Path | None, as_json: bool) -> None:
 
 @target_group.command("init")
 @click.option(
-    "--board", required=True, help="Board that the bootloader runs on; brownout board list shows them."
+    "--board",
+    required=True,
+    shell_complete=complete_board,
+    help="Board that the bootloader runs on; brownout board list shows them.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="File to write (default: standard output).")
 @click.option(

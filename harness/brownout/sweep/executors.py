@@ -23,6 +23,7 @@ from concurrent.futures import (
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from brownout.errors import SweepError
+from brownout.sweep.interrupts import held_interrupts
 from brownout.sweep.stops import DeadlineError
 from brownout.sweep.tasks import Reply, run_job
 
@@ -65,7 +66,9 @@ class SizedExecutor(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Give it to the workers."""
-        return self._inner.submit(fn, *args, **kwargs)
+        # It may start a worker: one that is only half known could not be ended.
+        with held_interrupts():
+            return self._inner.submit(fn, *args, **kwargs)
 
 
 @contextlib.contextmanager

@@ -1,37 +1,43 @@
-"""Ctrl-C while a machine runs in this process."""
+"""Ctrl-C and SIGTERM while a machine runs in this process."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
 
+_HELD: Final = (signal.SIGINT, signal.SIGTERM)
+
+
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt at the end of the block, not in the middle of it.
+    """Handle Ctrl-C and SIGTERM at the end of the block, not in the middle of it.
 
-    An exception that is raised in a function that native code calls may be lost: Unicorn calls many.
+    An exception that is raised in a function that native code calls may be lost: Unicorn calls many. A signal
+    that is ignored, or kills, still does.
     """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before = {number: handler for number in _HELD if callable(handler := signal.getsignal(number))}
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
         came.append(number)
 
-    signal.signal(signal.SIGINT, note)
+    for number in before:
+        signal.signal(number, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if came:
-        raise KeyboardInterrupt
+        before[signal.Signals(came[0])](came[0], None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from brownout.cli.main import cli
+from brownout.cli.root import cli
 from brownout.engines.renode import LISTENERS_VARIABLE, network
 from brownout.engines.renode.machine import RenodeMachine
 from brownout.engines.renode.network import listeners_allowed

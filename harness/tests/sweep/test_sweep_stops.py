@@ -14,7 +14,7 @@ from sweep_toy import DyingFactory, ToyFactory, toy_target
 
 from brownout.errors import SweepError
 from brownout.sweep import SweepPlan, SweepResult, local_executor, run_sweep
-from brownout.sweep.executors import SerialExecutor
+from brownout.sweep.executors import SerialExecutor, SizedExecutor
 from brownout.sweep.interrupts import held_interrupts
 from brownout.sweep.stops import SweepInterruptedError, SweepStoppedError
 
@@ -81,6 +81,20 @@ def test_ctrl_c_in_a_callback_of_native_code_comes_after_it() -> None:
         native()
     assert went_on
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def end(number: int, frame: object) -> None:
+        went_on.append(f"then signal {number}")
+
+    # What a command line has SIGTERM do comes after it too.
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        with held_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+            went_on.append("again")
+        assert went_on[1:] == ["again", f"then signal {signal.SIGTERM}"]
+        assert signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, previous)
     # Whoever has chosen something else for Ctrl-C keeps it.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -89,6 +103,21 @@ def test_ctrl_c_in_a_callback_of_native_code_comes_after_it() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def test_ctrl_c_while_a_worker_starts_comes_after_it() -> None:
+    """Else nobody would know the worker, and it would find the pool's semaphores gone."""
+    started = []
+
+    class Starting(Executor):
+        def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future[object]:
+            os.kill(os.getpid(), signal.SIGINT)
+            started.append(fn)
+            return Future()
+
+    with pytest.raises(KeyboardInterrupt):
+        SizedExecutor(Starting(), 1).submit(print)
+    assert started == [print]
 
 
 def test_ctrl_c_keeps_pairs(whole: SweepResult) -> None:

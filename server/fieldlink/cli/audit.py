@@ -19,7 +19,13 @@ _EXIT_BROKEN = 1
 
 @click.group()
 def audit() -> None:
-    """Look into the log of debug sessions."""
+    """Look into the log of debug sessions.
+
+    \b
+    Examples:
+      fieldlink audit list --store store --device dev-1
+      fieldlink audit verify --store store --key keys/server.key
+    """
 
 
 @audit.command(name="list")
@@ -33,7 +39,7 @@ def list_entries(store_path: Path, database_url: str | None, device_id: str | No
     It shows what the log says; `fieldlink audit verify` tells whether it was changed.
 
     \b
-    Example:
+    Examples:
       fieldlink audit list --store store --device dev-1
     """
     with Store.open(store_path, database_url=database_url) as store:

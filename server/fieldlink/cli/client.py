@@ -19,6 +19,12 @@ def client() -> None:
 
     A client has two key pairs, both made with `fieldlink keygen client`: its link key identifies it to this
     server, its E2E key to devices (tokens name it). The server gets the public files only.
+
+    \b
+    Examples:
+      fieldlink client add alice --store store --key alice.key.pub --e2e-key alice-e2e.key.pub
+      fieldlink client list --store store
+      fieldlink client remove alice --store store
     """
 
 
@@ -39,7 +45,7 @@ def add(
     """Register a client under NAME.
 
     \b
-    Example:
+    Examples:
       fieldlink client add alice --store store --key alice.key.pub --e2e-key alice-e2e.key.pub
     """
     if not _NAME.fullmatch(name):
@@ -67,7 +73,7 @@ def list_clients(store_path: Path, database_url: str | None, as_json: bool) -> N
     """List clients.
 
     \b
-    Example:
+    Examples:
       fieldlink client list --store store
     """
     with Store.open(store_path, database_url=database_url) as store:
@@ -90,7 +96,7 @@ def remove(name: str, store_path: Path, database_url: str | None, as_json: bool)
     Sessions that are open go on until their token expires, or the server restarts.
 
     \b
-    Example:
+    Examples:
       fieldlink client remove alice --store store
     """
     with Store.open(store_path, database_url=database_url) as store:

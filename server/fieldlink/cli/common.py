@@ -7,24 +7,23 @@ from typing import Any, TypeVar
 
 import click
 
+from fieldlink.cli.program import LazyGroup, fail
 from fieldlink.errors import FieldlinkError
-
-EXIT_BAD_INPUT = 2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class FieldlinkGroup(click.Group):
+class FieldlinkGroup(LazyGroup):
     """A group whose commands end with one line and exit code 2 for every FieldlinkError and OSError."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the chosen command."""
         try:
             result: object = super().invoke(ctx)
+        except BrokenPipeError:  # perhaps nobody reads the output: run_program() looks
+            raise
         except (FieldlinkError, OSError) as error:
-            text = " ".join(str(error).split())
-            click.echo(f"fieldlink: error: {text}", err=True)
-            ctx.exit(EXIT_BAD_INPUT)
+            ctx.exit(fail("fieldlink", error))
         return result
 
 

@@ -104,6 +104,11 @@ def gdb(
 
     The ELF is compared with what the device runs, and refused when it differs (--force overrides).
     GDB connects with `target remote 127.0.0.1:PORT`; it may leave and come back.
+
+    \b
+    Examples:
+      fieldlink debug gdb dev-1 --profile debug.toml --gdb
+      fieldlink debug gdb dev-1 --profile debug.toml --port 3333
     """
     profile = profile.override(
         Profile(
@@ -144,6 +149,11 @@ def regs(device: str, profile: Profile, as_json: bool) -> None:
     """Stop the app, show its registers, let it run on.
 
     With a token that does not permit to stop it, shows the registers of the running app.
+
+    \b
+    Examples:
+      fieldlink debug regs dev-1 --profile debug.toml
+      fieldlink debug regs dev-1 --profile debug.toml --json
     """
 
     async def action(_client: DebugClient, target: Target) -> None:
@@ -165,6 +175,11 @@ def read(device: str, profile: Profile, where: str, length: str | None, as_json:
     """Read memory at WHERE: an address, or a symbol of --elf. The app need not stop.
 
     LENGTH is in bytes; without it the symbol's size, or 4.
+
+    \b
+    Examples:
+      fieldlink debug read dev-1 measurement --profile debug.toml
+      fieldlink debug read dev-1 0x20032000 64 --profile debug.toml --json
     """
     address, size = _locate(where, profile)
     size = size if length is None else parse_number(length)
@@ -183,7 +198,12 @@ def read(device: str, profile: Profile, where: str, length: str | None, as_json:
 @click.argument("data")
 @json_option
 def write(device: str, profile: Profile, where: str, data: str, as_json: bool) -> None:
-    """Write DATA (hex digits) to memory at WHERE: an address, or a symbol of --elf."""
+    """Write DATA (hex digits) to memory at WHERE: an address, or a symbol of --elf.
+
+    \b
+    Examples:
+      fieldlink debug write dev-1 0x20032000 2a000000 --profile debug.toml
+    """
     address, _ = _locate(where, profile)
     try:
         content = bytes.fromhex(data)
@@ -203,7 +223,13 @@ def write(device: str, profile: Profile, where: str, data: str, as_json: bool) -
 @click.option("--hold", is_flag=True, help="Keep the app stopped until interrupted.")
 @json_option
 def halt(device: str, profile: Profile, hold: bool, as_json: bool) -> None:
-    """Stop the app and show where; it runs on when this command ends."""
+    """Stop the app and show where; it runs on when this command ends.
+
+    \b
+    Examples:
+      fieldlink debug halt dev-1 --profile debug.toml
+      fieldlink debug halt dev-1 --profile debug.toml --hold
+    """
 
     async def action(client: DebugClient, target: Target) -> None:
         _say_stop(as_json, await target.halt())
@@ -230,6 +256,11 @@ def continue_(
     """Let the app run until it stops: at a breakpoint, a watchpoint or a fault. Shows where.
 
     A watchpoint stops before the access.
+
+    \b
+    Examples:
+      fieldlink debug continue dev-1 --profile debug.toml --break app_entry --timeout 5
+      fieldlink debug continue dev-1 --profile debug.toml --watch measurement
     """
     points = [(0, _locate(text, profile)[0], 2) for text in breaks]
     points += [(2, *_locate(text, profile)) for text in watches]
@@ -251,7 +282,13 @@ def continue_(
 @click.option("--seconds", type=float, help="End after this time; default: when interrupted.")
 @json_option
 def log(device: str, profile: Profile, seconds: float | None, as_json: bool) -> None:
-    """Show the app's console output as it comes."""
+    """Show the app's console output as it comes.
+
+    \b
+    Examples:
+      fieldlink debug log dev-1 --profile debug.toml
+      fieldlink debug log dev-1 --profile debug.toml --seconds 10 --json
+    """
 
     def show(event: object) -> None:
         if isinstance(event, Output):

@@ -19,7 +19,7 @@ def devices(store_path: Path, database_url: str | None, as_json: bool) -> None:
     """List devices and what was last heard of them.
 
     \b
-    Example:
+    Examples:
       fieldlink devices --store store
     """
     with Store.open(store_path, database_url=database_url) as store:

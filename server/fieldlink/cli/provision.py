@@ -55,7 +55,7 @@ def provision(
     private keys, which are kept nowhere else.
 
     \b
-    Example:
+    Examples:
       fieldlink provision dev-1 --store store --board mps2-an385 --keys keys --out dev-1.identity
     """
     trusted = TrustedKeys(

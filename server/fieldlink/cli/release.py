@@ -16,7 +16,13 @@ from fieldlink.version import format_version
 
 @click.group()
 def release() -> None:
-    """Publish, list and export releases."""
+    """Publish, list and export releases.
+
+    \b
+    Examples:
+      fieldlink release list --store store
+      fieldlink release export --store store --board mps2-an385 --sequence 1 --output release-1.manifest
+    """
 
 
 @release.command()
@@ -51,7 +57,7 @@ def publish(
     Devices see the whole release or nothing of it.
 
     \b
-    Example:
+    Examples:
       fieldlink release publish --store store --board mps2-an385 --sequence 2 \\
           --key keys/release.key --layout layout.toml \\
           --module kernel:1.1.0:kernel.bin --module app:1.1.0:app.bin \\
@@ -77,7 +83,7 @@ def list_releases(store_path: Path, database_url: str | None, board: str | None,
     """List releases, after checking every blob.
 
     \b
-    Example:
+    Examples:
       fieldlink release list --store store --json
     """
     with Store.open(store_path, database_url=database_url) as store:
@@ -100,7 +106,7 @@ def export(
     """Write a release's signed manifest, as a factory image needs it.
 
     \b
-    Example:
+    Examples:
       fieldlink release export --store store --board mps2-an385 --sequence 1 --output release-1.manifest
     """
     with Store.open(store_path, database_url=database_url) as store:

@@ -28,7 +28,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @click.group()
 def token() -> None:
-    """Issue and show debug tokens."""
+    """Issue and show debug tokens.
+
+    \b
+    Examples:
+      fieldlink token issue --client alice-e2e.key.pub --device dev-1 --permissions read \\
+          --expires-in 8h --key keys/fleet.key --out alice.token
+      fieldlink token show alice.token --fleet-key keys/fleet.key.pub
+    """
 
 
 @token.command()
@@ -96,7 +103,7 @@ def show(path: Path, fleet_path: Path | None, as_json: bool) -> None:
     """Show what the token in PATH says; with --fleet-key check who signed it.
 
     \b
-    Example:
+    Examples:
       fieldlink token show alice.token --fleet-key keys/fleet.key.pub
     """
     envelope = read_input(path, "token file", TOKEN_LIMIT)
