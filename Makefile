@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup run report test lint format firmware sweep bench mutants clean
+.PHONY: help setup run report docs docs-test test lint format firmware sweep bench mutants clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ report: ## what broke since BASELINE (a git ref, or previous), from the results 
 
 test: firmware $(VENV)/.test-tools ## run every test
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+docs: setup ## build the documentation: build/docs/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-test: firmware ## run every command in the documentation, those too that take minutes
+	@BROWNOUT_DOCS_LONG=1 $(BIN)/pytest -n $(WORKERS) --timeout 1900 harness/tests/docs
 
 lint: setup ## run every linter and type checker
 	@ci/lint

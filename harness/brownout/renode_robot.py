@@ -46,7 +46,7 @@ class RenodePowerLibrary:
 
     @keyword
     def prepare_power_cuts(self, board: str = "mps2-an385", seed: int | None = None) -> str:
-        r"""Makes everything ready for a machine, *before* a script makes it. The flash is all erased.
+        """Makes everything ready for a machine, *before* a script makes it. The flash is all erased.
 
         ``board`` is the name of a board, or the path of a ``board.toml``: it says where the flash and its
         doorbell are. ``seed`` decides everything random; without one it is drawn and logged.

@@ -263,7 +263,7 @@ def _past(store: Runs, pair: Pair, last: int) -> list[Run]:
 
 
 def _looked_at(cases: Sequence[CaseEntry]) -> frozenset[str]:
-    """Anchors of the failures whose evidence is shown: the first of each cause, then the second, and so on."""
+    """Anchors of the failures whose evidence is shown: the first of each cause, then the second."""
     seen: Counter[tuple[object, str]] = Counter()
     turns: list[tuple[int, int, str]] = []
     for number, case in enumerate(cases):
