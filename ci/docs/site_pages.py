@@ -63,13 +63,14 @@ def _command(command: click.Command, context: click.Context) -> str:
         record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))
     ]
     if rows:
-        lines = [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in rows]
+        lines = [f"| <code>{_cell(name)}</code> | {_cell(text)} |" for name, text in rows]
         parts.append("\n".join(["| option | meaning |", "|---|---|", *lines]))
     return "\n\n".join(parts) + "\n"
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """Text for a table: between backquotes a backslash before a bar would be shown."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "&#124;")
 
 
 def _help(text: str) -> str:

@@ -26,6 +26,10 @@ _CHANGES: Final = 2
 _SHORT: Final = 10
 
 
+POINTS: Final = "sweep.points"
+"""The figure that says how many cuts and faults a sweep made."""
+
+
 def run_ref(run: Run) -> RunRef:
     """A run as the report names it."""
     revision = run.revision.commit[:_SHORT]
@@ -37,6 +41,7 @@ def run_ref(run: Run) -> RunRef:
         revision=f"{revision}+changes" if revision and run.revision.dirty else revision,
         branch=run.revision.branch,
         complete=run.complete,
+        points=next((int(figure.value) for figure in run.figures if figure.name == POINTS), 0),
     )
 
 

@@ -43,7 +43,11 @@ class Trend(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRef:
-    """A run as the report names it. `revision` is short, with "+changes" for a dirty tree, or ""."""
+    """A run as the report names it.
+
+    `revision` is short, with "+changes" for a dirty tree, or "". `points` is how many cuts and faults a sweep
+    made, 0 for a run of another kind.
+    """
 
     id: str
     series: Series
@@ -52,6 +56,7 @@ class RunRef:
     revision: str
     branch: str
     complete: bool
+    points: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,11 @@ def since_text(since: Since) -> str:
     text += f" ({day(since.last_passed)})"
     if since.commits is not None and since.commits > 1:
         text += f"; one of {since.commits} commits since"
+    if since.first.points > since.last_passed.points > 0:
+        text += (
+            f"; that sweep made {since.last_passed.points:,} cuts and faults, the first that fails "
+            f"{since.first.points:,}: it may have been there before"
+        )
     if since.gap:
         text += f"; {plural(since.gap, 'run')} between the two {'does' if since.gap == 1 else 'do'} not say"
     return text

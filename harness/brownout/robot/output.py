@@ -52,11 +52,11 @@ def suite_folder(suite: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """A suite's or a test's name as the name of a folder."""
+    """A suite's or a test's name as the name of a folder; other names get other folders."""
     found = _UNSAFE.sub("_", name).strip(". ") or "_"
-    if len(found.encode()) <= _LONGEST:
+    if found == name and len(found.encode()) <= _LONGEST:
         return found
-    digest = hashlib.sha256(found.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{found.encode()[: _LONGEST - 9].decode(errors='ignore')}-{digest}"
 
 

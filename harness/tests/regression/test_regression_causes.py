@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from regression_runs import ROBOT, History, nothing, sha
+from regression_runs import ROBOT, SWEEP, History, figure, nothing, sha
 
 from brownout.regression import build
 from brownout.regression.build import Wish, build_document
@@ -14,7 +14,7 @@ from brownout.regression.causes import causes_of
 from brownout.regression.html import render_html
 from brownout.regression.markdown import render_markdown
 from brownout.regression.model import Change
-from brownout.results.model import Case, Result
+from brownout.results.model import Better, Case, Result
 from brownout.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -91,3 +91,20 @@ def test_a_case_without_a_history_is_in_a_group_of_its_own(document: Document) -
     (*_, last) = causes_of([unknown, *broke[1:]])
     assert list(last.cases) == [unknown]
     assert last.text == "1 case fails, nobody knows since when"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"), [(1500, 7500, True), (1500, 1500, False), (7500, 1500, False)]
+)
+def test_a_finding_of_a_larger_sweep_may_be_older(tmp_path: Path, before: int, now: int, told: bool) -> None:
+    history = History()
+    with ResultStore.open(str(tmp_path / "results.db")) as store:
+        for commit, points, cases in (
+            ("acme 0", before, []),
+            ("acme 1", now, [Case(name="brick after a torn erase", result=Result.FAIL)]),
+        ):
+            figures = [figure("sweep.points", points, better=Better.NEITHER, noisy=False, unit="points")]
+            store.add(history.add(SWEEP, commit=commit, cases=cases, figures=figures))
+        document = build_document(store, Wish(baseline=sha("acme 0")), resolve=nothing)
+    words = "that sweep made 1,500 cuts and faults, the first that fails 7,500: it may have been there before"
+    assert (words in render_markdown(document)) is told

@@ -100,6 +100,7 @@ def test_each_group_of_findings_is_a_case_that_can_be_replayed(tmp_path):
     assert first.message == "brick: HardFault: read of 0x05575001 (2x, at operation 1)"
     assert first.detail.splitlines() == [
         "cut at copy_sector+0x1c: program at 0x31008 (journal)",
+        "found with boot:unicorn:1:op=1/torn/random; the command does a smaller cut that fails alike",
         "boot 1: op=1/torn/random",
         "boot 2: branches to itself",
     ]

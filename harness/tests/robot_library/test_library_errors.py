@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,3 +73,15 @@ def test_wrong_arguments(run_robot: RunRobot, good_target: Path, tmp_path: Path)
         # What happened to a device is a story; what is wrong with an argument is a line.
         assert "\n" not in said or expected.startswith("not-fired"), call
     assert "Traceback" not in ran.output
+
+
+def test_names_that_differ_get_folders_that_differ() -> None:
+    names = ["A/B", "A:B", "A_B", "A_B.", "A_B ", "..", "", "x" * 300, "x" * 301]
+    code = f"from brownout.robot.output import file_name; print(*map(file_name, {names!r}), sep='\\n')"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    folders = said.stdout.splitlines()
+    assert len(set(folders)) == len(names)
+    assert folders[2] == "A_B"
+    assert all(0 < len(folder) < 255 and "/" not in folder and folder.strip(". ") for folder in folders)

@@ -80,7 +80,7 @@ def test_failed_tests_leave_evidence_in_folder_log_and_import(
     kept = ran.folder / "evidence" / "Suites.Settings"
     folders = {str(path.parent.relative_to(kept)) for path in kept.rglob("evidence.json")}
     assert folders == {
-        "Fails In Real Time/sensor_1",
+        "Fails In Real Time/sensor_1-a6a5e381",
         "Fails After It Was Stopped/gone",
         "Fails In A Run/settings-store",
     }
@@ -113,7 +113,7 @@ def ran_html(folder: Path) -> str:
 def _check_real_time(ran: Ran, folder: Path) -> None:
     assert f"evidence: {folder}" in ran.messages("Fails In Real Time")
     html = ran.html("Fails In Real Time")
-    found = read_evidence(folder / "sensor_1")
+    found = read_evidence(folder / "sensor_1-a6a5e381")
     assert found.subject == "sensor/1"
     assert f"replay <code>{found.replay}</code>" in html
     assert f"again: <code>{escape(found.command)}</code>" in html
@@ -122,7 +122,7 @@ def _check_real_time(ran: Ran, folder: Path) -> None:
     assert re.search(r"<td>0x201000</td><td>settings_b</td><td>\d+</td><td>\d+</td><td>1</td>", html)
     check_links(html, ran.folder)
     # log.html itself has it: it is what people open.
-    assert "sensor_1/flash-before.bin" in _log_text(ran.folder / "log.html")
+    assert "sensor_1-a6a5e381/flash-before.bin" in _log_text(ran.folder / "log.html")
 
 
 def _log_text(log: Path) -> str:
@@ -242,7 +242,7 @@ def test_two_suites_at_a_time_under_pabot(run_robot: RunRobot, good_target: Path
     ran = run_robot({"one": text, "two": text}, good_target, tool="pabot")
     assert ran.returncode == 2, ran.output
     for suite in ("One", "Two"):
-        folder = ran.folder / "evidence" / f"Suites.{suite}" / "Fails In Real Time" / "sensor_1"
+        folder = ran.folder / "evidence" / f"Suites.{suite}" / "Fails In Real Time" / "sensor_1-a6a5e381"
         assert read_evidence(folder).replay == "mps2-an385:qemu:1:op=3/torn/random"
     check_links(ran_html(ran.folder), ran.folder)
     # The logs of the two processes, which stay where they are, lead to the same files.
