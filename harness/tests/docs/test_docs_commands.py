@@ -18,12 +18,13 @@ PAGES = {
     str(path.relative_to(DOCS)): path
     for path in sorted(DOCS.rglob("*.md"))
     if "examples" not in path.relative_to(DOCS).parts
-}
+} | {"README.md": ROOT / "README.md"}
 BLOCKS = {name: blocks_of(path, name) for name, path in PAGES.items()}
 COMMANDS = [name for name, blocks in BLOCKS.items() if any(block.is_command for block in blocks)]
 
 # So many blocks of a page are not run. Who adds one has to say so here too.
 NOT_RUN = {
+    "README.md": 3,
     "ci.md": 2,
     "debugging.md": 1,
     "figures.md": 1,
