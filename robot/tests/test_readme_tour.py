@@ -16,7 +16,8 @@ DEADLINE_S = 120
 
 @pytest.mark.emulator
 def test_the_tour_does_what_the_readme_says(tmp_path: Path) -> None:
-    block = re.search(r"<!-- not run: the tour, [^\n]*-->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"<!-- not run: the tour, [^\n]*-->\n```sh\n(.*?)```", text, re.DOTALL)
     assert block is not None
     (tmp_path / "build").symlink_to(ROOT / "build")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
