@@ -45,7 +45,7 @@ run: firmware ## run the Robot suites: build/report/report.html; what broke sinc
 	    brownout results import $(BUILD)/report/output.xml --firmware $(BUILD)/firmware; \
 	    brownout report --baseline $(BASELINE) --out $(BUILD)/regression || true; exit $$status
 
-report: ## what broke since BASELINE (a git ref, or previous), from the results recorded so far
+report: setup ## what broke since BASELINE (a git ref, or previous), from the results recorded so far
 	@brownout report --baseline $(BASELINE) --out $(BUILD)/regression
 
 test: firmware $(VENV)/.test-tools ## run every test

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from brownout.engines.base import PowerEventKind
-from brownout.evidence import Lane, TimelineEvent, TimelineKind
+from brownout.evidence import Lane, TimelineEvent, TimelineKind, flash_text
 from brownout.flash import RecordKind
 from brownout.uplink import Direction
 
@@ -168,14 +168,12 @@ def _flash_events(flash: FlashController, start: float) -> Iterator[TimelineEven
 
 
 def _words(run: Sequence[LogRecord], region: str) -> str:
-    first, last = run[0], run[-1]
-    where = region or f"{first.offset:#x}"
-    what = f"{_OPERATIONS[first.kind]} {where}"
-    if len(run) > 1:
-        return f"{what}: operations {first.ordinal} to {last.ordinal}"
+    first = run[0]
+    kind = _OPERATIONS[first.kind]
+    text = flash_text(kind, region, first.ordinal, len(run), offset=first.offset, length=first.length)
     cut = "" if first.cut is None else f", power lost ({first.cut.value})"
     fault = "" if first.fault is None else f", {first.fault.value}"
-    return f"{what}: operation {first.ordinal}, {first.length} bytes at {first.offset:#x}{cut}{fault}"
+    return f"{text}{cut}{fault}"
 
 
 def _region(record: LogRecord, regions: Mapping[str, Region]) -> str:

@@ -10,7 +10,14 @@ from brownout.evidence.files import (
     read_evidence,
     write_evidence,
 )
-from brownout.evidence.timeline import Lane, TimelineEvent, TimelineKind, dump_timeline, parse_timeline
+from brownout.evidence.timeline import (
+    Lane,
+    TimelineEvent,
+    TimelineKind,
+    dump_timeline,
+    flash_text,
+    parse_timeline,
+)
 
 __all__ = [
     "MANIFEST",
@@ -22,6 +29,7 @@ __all__ = [
     "TimelineEvent",
     "TimelineKind",
     "dump_timeline",
+    "flash_text",
     "parse_evidence",
     "parse_timeline",
     "read_evidence",

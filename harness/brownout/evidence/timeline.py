@@ -48,6 +48,17 @@ class TimelineEvent:
     text: str
 
 
+def flash_text(kind: str, region: str, first: int, count: int, *, offset: int, length: int) -> str:
+    """What a flash event says: one operation, or `count` alike in a row of which `first` is the number.
+
+    `offset` and `length` are the first one's; a `region` of "" is named by its offset.
+    """
+    what = f"{kind} {region or f'{offset:#x}'}"
+    if count > 1:
+        return f"{what}: operations {first} to {first + count - 1}"
+    return f"{what}: operation {first}, {length} bytes at {offset:#x}"
+
+
 def dump_timeline(events: Iterable[TimelineEvent]) -> str:
     """As JSON lines, in the order of time."""
     ordered = sorted(events, key=lambda event: event.time_s)

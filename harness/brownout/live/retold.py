@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from brownout.errors import EngineError
-from brownout.evidence import Lane, TimelineEvent, TimelineKind
+from brownout.evidence import Lane, TimelineEvent, TimelineKind, flash_text
 from brownout.power import Cut
 from brownout.sweep.live import run_live
 from brownout.sweep.places import Places
@@ -199,14 +199,9 @@ class _Notes:
     def _flash_event(self, run: Sequence[DoneOperation], first: int, after: str) -> None:
         kind, region = self._key(run[0])
         done = run[0].operation
-        where = region or f"{done.offset:#x}"
-        numbers = (
-            f"operations {first} to {first + len(run) - 1}"
-            if len(run) > 1
-            else f"operation {first}, {done.length} bytes at {done.offset:#x}"
-        )
+        text = flash_text(kind, region, first, len(run), offset=done.offset, length=done.length)
         moment = self._start_s + run[0].time * HALFWORD_S
-        self.add(TimelineKind.FLASH, Lane.FLASH, f"{kind} {where}: {numbers}{after}", moment)
+        self.add(TimelineKind.FLASH, Lane.FLASH, f"{text}{after}", moment)
 
 
 __all__ = ["HALFWORD_S", "Retold", "retell"]

@@ -56,11 +56,12 @@ class CopiedFlash:
         """Give the machine a part of the array."""
         pipes.write(self._board.flash.base + offset, self.array[offset : offset + length])
 
-    def first_difference(self, found: bytes) -> int | None:
-        """Offset of the first byte in which the machine's array, `found`, is another; None when it is not."""
-        if found == self.array:
-            return None
-        return next(at for at, pair in enumerate(zip(found, self.array, strict=True)) if pair[0] != pair[1])
+
+def first_difference(found: bytes, wanted: bytes | bytearray) -> int | None:
+    """Offset of the first byte that differs, None when all are the same; both are of the same length."""
+    if found == wanted:
+        return None
+    return next(at for at, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1])
 
 
-__all__ = ["CopiedFlash"]
+__all__ = ["CopiedFlash", "first_difference"]

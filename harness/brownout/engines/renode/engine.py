@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from brownout.engines.base import PowerEventKind, PowerState
 from brownout.engines.controller import Ring
 from brownout.engines.emulator import END_TIMEOUT_S, EmulatorEngine, rom_image
-from brownout.engines.renode.copied_flash import CopiedFlash
+from brownout.engines.renode.copied_flash import CopiedFlash, first_difference
 from brownout.engines.renode.doorbell import DoorbellClosed, Happened
 from brownout.engines.renode.pool import POOL
 from brownout.engines.renode.process import find_renode
@@ -149,16 +149,13 @@ class RenodeEngine(EmulatorEngine):
         """Raise EngineError when somebody's macro for a reset, which runs last, has changed filled memory."""
         for what, address, wanted in (
             ("ROM", *self._rom),
-            ("flash", self._board.flash.base, bytes(self._copy.array)),
+            ("flash", self._board.flash.base, self._copy.array),
         ):
-            found = machine.dump(address, len(wanted))
-            if found != wanted:
-                at = address + next(
-                    i for i, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]
-                )
+            at = first_difference(machine.dump(address, len(wanted)), wanted)
+            if at is not None:
                 raise machine.process.error(
-                    f"{script.path}: after a reset the {what} at {at:#x} is not what the harness put there: "
-                    "the script's macro must load the same bootloader, and nothing into the flash"
+                    f"{script.path}: after a reset the {what} at {address + at:#x} is not what the harness "
+                    "put there: the script's macro must load the same bootloader, and nothing into the flash"
                 )
 
     def _connect(self, kind: PowerEventKind) -> None:

@@ -20,7 +20,7 @@ from brownout.board.export import export_doorbell
 from brownout.engines.base import PowerEventKind, PowerState
 from brownout.engines.controller import Ring
 from brownout.engines.emulator import EmulatorEngine
-from brownout.engines.renode.copied_flash import CopiedFlash
+from brownout.engines.renode.copied_flash import CopiedFlash, first_difference
 from brownout.engines.renode.doorbell import DoorbellClosed, DoorbellPipes, Happened
 from brownout.engines.renode.machine import MONITOR
 from brownout.engines.renode.process import monitor_path
@@ -201,7 +201,9 @@ class RenodeGuest(EmulatorEngine):
         self._doing = _Doing.NOTHING
 
     def _check_filled(self) -> None:
-        at = self._copy.first_difference(self.read_memory(self._board.flash.base, self._board.flash.size))
+        at = first_difference(
+            self.read_memory(self._board.flash.base, self._board.flash.size), self._copy.array
+        )
         if at is not None:
             raise EngineError(
                 f"Renode: after a reset the flash at offset {at:#x} is not what the harness put there: leave "
