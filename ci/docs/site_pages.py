@@ -38,7 +38,7 @@ def command_line_page(program: str) -> str:
     group: click.Group = importlib.import_module(f"{program}.cli.root").cli
     body = "\n".join(_command(command, context) for command, context in _walk(group, program, None))
     return (
-        f"# {program}\n\nMade from `{program} --help`. Every command has `-h`. "
+        f"# {program}\n\nMade from `{program} --help`. "
         f"`{program} completion bash|zsh|fish` prints a script for the shell.\n\n{_EXIT_CODES}\n{body}"
     )
 
@@ -46,7 +46,9 @@ def command_line_page(program: str) -> str:
 def _walk(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[click.Command, click.Context]]:
-    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    # A command keeps the help option that it is first asked for: ask as its program does.
+    settings = {**command.context_settings, "max_content_width": 100, "terminal_width": 100}
+    context = click.Context(command, info_name=name, parent=parent, **settings)
     yield command, context
     if isinstance(command, click.Group):
         for child in command.list_commands(context):

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from brownout.board import board_problems, export_board, find_platform, load_board
-from brownout.cli.board import board_group
 from brownout.cli.main import main
+from brownout.cli.root import cli
 from brownout.engines.controller import geometry_of
 from brownout.engines.factory import create_engine
 from brownout.engines.unicorn.bench_bus import BenchBus
@@ -177,18 +177,18 @@ def test_a_board_without_qemu_cannot_be_brought_up(capsys: pytest.CaptureFixture
 
 def test_the_command_line_lists_shows_and_checks_them(tmp_path: Path) -> None:
     runner = CliRunner()
-    listed = json.loads(runner.invoke(board_group, ["list", "--json"]).output)
+    listed = json.loads(runner.invoke(cli, ["board", "list", "--json"]).output)
     assert set(BOARDS) <= {entry["name"] for entry in listed}
-    shown = runner.invoke(board_group, ["show", "stm32f4-discovery"]).output
+    shown = runner.invoke(cli, ["board", "show", "stm32f4-discovery"]).output
     for words in ("sectors 4 x 16384 + 1 x 65536 + 7 x 131072", "0x40023c00  stm32f4-flash", "irq 38 "):
         assert words in shown
-    assert "2 programs of a word" in runner.invoke(board_group, ["show", "nrf52840-dk"]).output
-    as_json = json.loads(runner.invoke(board_group, ["show", "nrf52840-dk", "--json"]).output)
+    assert "2 programs of a word" in runner.invoke(cli, ["board", "show", "nrf52840-dk"]).output
+    as_json = json.loads(runner.invoke(cli, ["board", "show", "nrf52840-dk", "--json"]).output)
     assert as_json["peripheral"]["rtc0"]["options"] == {"channels": 3}
     broken = tmp_path / "board.toml"
     text = (find_platform() / "nrf52840-dk" / "board.toml").read_text()
     broken.write_text(text.replace('"nrf52-rtc"', '"nrf52-rct"', 1))
-    checked = runner.invoke(board_group, ["check", str(broken)], standalone_mode=False)
+    checked = runner.invoke(cli, ["board", "check", str(broken)], standalone_mode=False)
     assert checked.return_value == 2
     assert "did you mean 'nrf52-rtc'?" in checked.output
 

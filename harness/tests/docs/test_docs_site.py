@@ -60,6 +60,8 @@ def test_tables_and_lists_are_what_they_were_meant_to_be(site: Path) -> None:
     """Where mkdocs and GitHub read Markdown differently."""
     options = (site / "reference" / "brownout.html").read_text(encoding="utf-8")
     assert "\\|" not in options
+    assert "<code>-h, --help</code>" in options
+    assert "<code>--help</code>" not in options
     assert "<code>--engine [unicorn|qemu|renode]</code>" in options.replace("&#124;", "|")
     steps = (site / "sweep.html").read_text(encoding="utf-8")
     assert re.search(r"<li>\s*<p>Check it\. What comes back", steps)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from brownout.cli.sweep import sweep_command
+from brownout.cli.root import cli
 from brownout.evidence import EvidenceKey, Lane, TimelineKind, parse_timeline, read_evidence
 from brownout.live.recovery import recover
 from brownout.live.retold import retell
@@ -29,7 +29,7 @@ def good(good_example: Path) -> Target:
 def sweep(example: Path, folder: Path, *arguments: str) -> dict[str, object]:
     file = folder / "sweep.json"
     words = [str(example / "target.toml"), "--jobs", "1", "--live", "0", "--json", str(file), *arguments]
-    result = CliRunner().invoke(sweep_command, words, catch_exceptions=False, standalone_mode=False)
+    result = CliRunner().invoke(cli, ["sweep", *words], catch_exceptions=False, standalone_mode=False)
     assert result.exception is None
     document: dict[str, object] = json.loads(file.read_text())
     return document
@@ -102,6 +102,6 @@ def test_a_sweep_without_findings_keeps_nothing(good_example: Path, tmp_path: Pa
 def test_a_folder_that_cannot_be_made_is_told_before_the_sweep(good_example: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     words = [str(good_example / "target.toml"), "--evidence", str(tmp_path / "file" / "evidence")]
-    result = CliRunner().invoke(sweep_command, words, standalone_mode=False)
+    result = CliRunner().invoke(cli, ["sweep", *words], standalone_mode=False)
     assert "file" in str(result.exception)
     assert result.output == ""

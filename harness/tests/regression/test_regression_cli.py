@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from regression_runs import SWEEP, History, cases_of, image, sha
 
-from brownout.cli.report import report_command
+from brownout.cli.root import cli
 from brownout.errors import BrownoutError
 from brownout.regression import output
 from brownout.regression.commits import Commits
@@ -35,7 +35,7 @@ def recorded(acme_store: ResultStore, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def run(*arguments: str) -> Result:
     """What the command returns is its exit code, as in the whole program."""
-    result = CliRunner().invoke(report_command, arguments, standalone_mode=False)
+    result = CliRunner().invoke(cli, ["report", *arguments], standalone_mode=False)
     if result.exception is not None and not isinstance(result.exception, SystemExit | BrownoutError):
         raise result.exception
     return result
@@ -139,7 +139,7 @@ def test_one_of_revision_and_run(recorded: Path) -> None:
 
 
 def test_help_has_examples() -> None:
-    result = CliRunner().invoke(report_command, ["--help"])
+    result = CliRunner().invoke(cli, ["report", "--help"])
     assert "brownout report --baseline main --out report" in result.output
     assert result.exit_code == 0
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from results_files import a_sweep, bench_document, failing_sweep, write_device, write_sweep
 from results_helpers import a_case, a_run
 
-from brownout.cli.results import results_group
+from brownout.cli.root import cli
 from brownout.errors import BrownoutError
 from brownout.results.model import Result as Outcome
 from brownout.results.store import ResultStore
@@ -39,7 +39,7 @@ def project(tmp_path, monkeypatch):
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(
-        results_group, [str(part) for part in arguments], standalone_mode=False, catch_exceptions=False
+        cli, ["results", *map(str, arguments)], standalone_mode=False, catch_exceptions=False
     )
 
 
