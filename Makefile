@@ -42,7 +42,8 @@ firmware: setup ## build the reference firmware in both versions, a rogue app, a
 
 run: firmware ## run the Robot suites: build/report/report.html; what broke since the last run: build/regression/index.html
 	@status=0; ci/run-suites $(ENGINE) $(BUILD)/report $(ROBOT_ARGS) || status=$$?; \
-	    brownout results import $(BUILD)/report/output.xml --firmware $(BUILD)/firmware; \
+	    brownout results import $(BUILD)/report/output.xml --firmware $(BUILD)/firmware \
+	        --command "make run$(if $(filter-out qemu,$(ENGINE)), ENGINE=$(ENGINE))"; \
 	    brownout report --baseline $(BASELINE) --out $(BUILD)/regression || true; exit $$status
 
 report: setup ## what broke since BASELINE (a git ref, or previous), from the results recorded so far

@@ -199,6 +199,11 @@ fi
 for one in "${images[@]}"; do [ -e "$one" ] || fail "images: '$one': no such file or folder (one a line)"; done
 
 runs=()
+shown() { # shown WORD...: as it is typed into a shell
+    local line
+    printf -v line '%q ' "$@"
+    echo "${line% }"
+}
 record() { # record FILE [OPTION...]
     local said one
     if [ ! -s "$1" ]; then
@@ -233,14 +238,15 @@ for target in "${targets[@]}"; do
     [ -z "$points" ] || options+=("--points=$points")
     [ -z "$jobs" ] || options+=("--jobs=$jobs")
     say "sweep $target"
-    run brownout sweep "${options[@]}" "${sweep_args[@]}" -- "$target"
+    command=(brownout sweep "${options[@]}" "${sweep_args[@]}" -- "$target")
+    run "${command[@]}"
     status=$?
     case $status in
     0) ;;
     1) failed=yes ;;
     *) error "$target: the sweep ended with an error ($status)" ;;
     esac
-    options=("--target=$target")
+    options=("--target=$target" "--command=$(shown "${command[@]}")")
     [ ! -d "$folder/evidence" ] || options+=("--evidence=$folder/evidence")
     record "$folder/sweep.json" "${options[@]}"
 done
@@ -253,7 +259,8 @@ if [ ${#suites[@]} -gt 0 ]; then
     learnt=$([ -e .pabotsuitenames ] && echo kept)
     [ $runner = robot ] || options=(--processes "$jobs" --no-pabotlib "${options[@]}")
     say "suites ${suites[*]}"
-    run $runner "${options[@]}" "${suites_args[@]}" "${suites[@]}"
+    command=("$runner" "${options[@]}" "${suites_args[@]}" "${suites[@]}")
+    run "${command[@]}"
     status=$?
     [ $runner = robot ] || [ "$learnt" = kept ] || rm -f .pabotsuitenames
     case $status in
@@ -261,14 +268,16 @@ if [ ${#suites[@]} -gt 0 ]; then
     25[1-5]) error "suites: $runner ended with an error ($status)" ;;
     *) failed=yes ;;
     esac
-    record "$folder/output.xml"
+    record "$folder/output.xml" "--command=$(shown "${command[@]}")"
 fi
 
 if [ ${#tests[@]} -gt 0 ]; then
     folder=$output/tests
     mkdir -p "$folder"
     say "tests ${tests[*]}"
-    run pytest "--junitxml=$folder/pytest.xml" "--brownout-artifacts=$folder/evidence" "${tests_args[@]}" "${tests[@]}"
+    command=(pytest "--junitxml=$folder/pytest.xml" "--brownout-artifacts=$folder/evidence")
+    command+=("${tests_args[@]}" "${tests[@]}")
+    run "${command[@]}"
     status=$?
     case $status in
     0) ;;
@@ -276,7 +285,7 @@ if [ ${#tests[@]} -gt 0 ]; then
     5) error "tests: pytest found no tests" ;;
     *) error "tests: pytest ended with an error ($status)" ;;
     esac
-    record "$folder/pytest.xml"
+    record "$folder/pytest.xml" "--command=$(shown "${command[@]}")"
 fi
 
 # -- report --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
@@ -15,13 +16,14 @@ from brownout.diary import PowerDiary
 from brownout.engines.base import PowerState
 from brownout.engines.factory import create_engine
 from brownout.engines.version import engine_version
-from brownout.errors import CutNotFired, DeadlineError, StateError
+from brownout.errors import CutNotFired, DeadlineError, EngineError, StateError
 from brownout.evidence import NAMES, Evidence, EvidenceCut, EvidenceKey, dump_timeline, write_evidence
 from brownout.power import ArmedCut, Cut, FiredCut, Replay, parse_cut
+from brownout.processor import describe_processor
 from brownout.uplink import Modem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -40,7 +42,8 @@ class Device:
 
     `seed` decides everything random; without one it is drawn, and `replay` says which. `conditions` are the
     names that cuts may use with at= and after= (for the reference firmware: brownout.reference.CONDITIONS).
-    `renode_script` is the machine that Renode uses instead of the board's own.
+    `renode_script` is the machine that Renode uses instead of the board's own. `elf_files` name the code of
+    other images in evidence; those beside `boot` are known without it.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class Device:
         seed: int | None = None,
         conditions: Mapping[str, Condition] | None = None,
         renode_script: RenodeScript | None = None,
+        elf_files: Iterable[Path] = (),
     ) -> None:
         """Prepare without power, the flash all erased. Raises EngineError, ElfError."""
         self.board: Final = board
         self.boot: Final = boot
+        self._elf_files = tuple(dict.fromkeys([boot, *sorted(boot.parent.glob("*.elf")), *elf_files]))
         self.conditions: Final = dict(conditions or {})
         self._seed = Replay.new_seed() if seed is None else seed
         self.engine: Final[Engine] = create_engine(engine, board, boot, seed=self._seed, script=renode_script)
@@ -65,6 +70,8 @@ class Device:
         self.engine.add_listener(self._diary)
         self.engine.add_listener(self.console)
         self.modem: Modem | None = None
+        self.before_power_on: Final[list[Callable[[], None]]] = []
+        """Called in order before each power-on, such as to arm the cut that is due."""
         self._armed: ArmedCut | None = None
         self._cuts: list[ArmedCut] = []
         self._before = b""
@@ -128,6 +135,8 @@ class Device:
         """Give power. What the console had not matched yet is forgotten. Raises StateError, EngineError."""
         if not self._before and self.engine.state is PowerState.OFF:
             self._before = self.flash.image()
+        for prepare in self.before_power_on:
+            prepare()
         self.engine.on()
 
     def cut_power(self) -> None:
@@ -229,7 +238,8 @@ class Device:
         """Write what there is about the device since its flash was last loaded or restored.
 
         evidence.json names the files (brownout.evidence): console, flash before and after, operations,
-        timeline, replay id, the emulator's own words, and the link if it is captured.
+        timeline, replay id, where the processor is if it has power, the emulator's own words, and the link if
+        it is captured.
 
         Args:
             folder: made when it is not there.
@@ -252,6 +262,10 @@ class Device:
             EvidenceKey.REPLAY: self._replay_text().encode(),
             EvidenceKey.ENGINE: self.engine.diagnostics.encode(),
         }
+        with contextlib.suppress(EngineError):  # it may be what has failed; engine.txt tells
+            processor = describe_processor(self.engine, self.board, self._elf_files)
+            if processor:
+                files[EvidenceKey.PROCESSOR] = processor.encode()
         if self._before:
             files[EvidenceKey.FLASH_BEFORE] = self._before
         if self.modem is not None and self.modem.captured:

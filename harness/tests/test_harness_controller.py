@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
+from brownout.engines.tally import TALLY
 from brownout.errors import CutNotFired, StateError, ViolationError
 from brownout.flash import Phase
 from brownout.power import Cut, OperationTrigger, RegionTrigger
@@ -123,6 +124,21 @@ def test_stray_stores_are_found_at_the_next_operation_and_at_power_off(bench: Be
     assert [violation.offset for violation in bench.controller.model.violations] == [KERNEL + 0x800, 0x3FFFFF]
     with pytest.raises(ViolationError):
         bench.controller.model.raise_for_violations()
+
+
+def test_operations_are_counted_across_a_restore_which_drops_the_times_of_later_ones(bench: Bench) -> None:
+    tally, controller = TALLY.count, bench.controller
+    bench.command(PROGRAM, KERNEL, 4, bytes(4))
+    controller.power_off()
+    before = controller.snapshot()
+    controller.power_on()
+    bench.command(PROGRAM, KERNEL + 4, 4, bytes(4))
+    bench.command(9, KERNEL, 4)
+    assert sorted(controller.moments) == [1, 2, 3]
+    controller.power_off()
+    controller.restore(before)
+    assert sorted(controller.moments) == [1]
+    assert (controller.served, TALLY.count - tally) == (3, 3)
 
 
 def test_regions_are_known_by_name(bench: Bench) -> None:

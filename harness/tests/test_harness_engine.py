@@ -18,6 +18,7 @@ from brownout.errors import CutNotFired, DeadlineError, ElfError, StateError, Vi
 from brownout.evidence import MANIFEST, EvidenceKey, TimelineKind, parse_timeline, read_evidence
 from brownout.flash import Erase, FlashModel, Phase, Program, TornStyle
 from brownout.power import Cut, OperationTrigger, parse_replay
+from brownout.symbols import Symbols
 from brownout.uplink import Modem
 
 if TYPE_CHECKING:
@@ -361,7 +362,8 @@ def test_evidence_is_complete(probe: ProbeFactory, engine_name: str, tmp_path: P
     saved = {path.name: path for path in (tmp_path / "evidence").iterdir()}
     evidence = read_evidence(tmp_path / "evidence")
     assert set(saved) == {MANIFEST, *evidence.files.values()}
-    assert set(evidence.files) == set(EvidenceKey) - {EvidenceKey.LINK, EvidenceKey.TRACE}
+    without = {EvidenceKey.LINK, EvidenceKey.TRACE, EvidenceKey.PROCESSOR}  # no modem, no sweep, no power
+    assert set(evidence.files) == set(EvidenceKey) - without
     assert (evidence.seed, evidence.engine, evidence.replay) == (9, engine_name, str(device.replay))
     assert re.fullmatch(r"\d+(\.\d+)+", evidence.engine_version)
     assert saved["flash-before.bin"].read_bytes() == bytes([0xFF]) * device.board.flash.size
@@ -383,6 +385,21 @@ def test_evidence_is_complete(probe: ProbeFactory, engine_name: str, tmp_path: P
         f"replay mps2-an385:{engine_name}:9:op=1/after",
         "cut op=1/after: fired in session 1 at operation 1 of it (1 in all)",
     ]
+
+
+def test_evidence_of_a_running_board_says_where_its_processor_is(probe: ProbeFactory, tmp_path: Path) -> None:
+    device = probe()
+    start(device)
+    order(device, "n2 0")
+    device.save_evidence(tmp_path)
+    text = (tmp_path / "processor.txt").read_text()
+    registers = device.engine.registers()
+    # It waits for the next command.
+    symbols = Symbols([device.boot])
+    assert symbols.name(registers.pc).startswith(("reset_handler+", "get_char"))
+    assert re.match(r"8 samples.*:\n  \dx pc 0x[0-9a-f]{8} (reset_handler\+|get_char)", text)
+    assert f"  sp {registers.sp:#010x}\n" in text
+    assert re.search(r"^  -> 0x[0-9a-f]{8} (ldr|lsls|tst|b)", text, re.M)
 
 
 def test_a_boot_image_that_does_not_fit_is_refused(board: Board, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def results_group() -> None:
     help="Folder below which the run kept its evidence (default: evidence beside output.xml).",
 )
 @click.option("--target", metavar="FILE", help="Target file of a sweep, for the commands that replay a cut.")
+@click.option("--command", metavar="TEXT", help="What was run, for who wants to run it again.")
 @click.option("--revision", metavar="SHA", help="Commit that was run (default: the one checked out here).")
 @click.option("--branch", help="Branch that was run (default: the one checked out here, or CI's).")
 @_json_option
@@ -98,6 +99,7 @@ def import_command(
     firmware: tuple[Path, ...],
     evidence: Path | None,
     target: str | None,
+    command: str | None,
     revision: str | None,
     branch: str | None,
     as_json: bool,
@@ -125,6 +127,7 @@ def import_command(
         firmware=firmware,
         evidence=evidence,
         target=target or "",
+        command=command or "",
         sources=here,
     )
     imported = [(file, import_file(file, options)) for file in files]

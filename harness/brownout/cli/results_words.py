@@ -93,9 +93,11 @@ def show_run(run: Run, kept: Mapping[str, Sequence[tuple[str, int]]]) -> None:
         ("project", run.series.project),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, took {run.duration_s:.1f} s"),
         ("revision", _revision(run.revision)),
+        ("board", run.series.board),
         ("engine", " ".join(part for part in (run.series.engine, run.engine_version) if part)),
         ("seed", "" if run.seed is None else str(run.seed)),
         ("source", run.source),
+        ("again", run.command),
     ]
     _facts(facts)
     for word, result in (("failed", Result.FAIL), ("skipped", Result.SKIP)):

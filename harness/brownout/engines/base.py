@@ -52,6 +52,15 @@ class PowerEvent:
         return self.ports.get(role)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registers:
+    """Where the processor is: next instruction, link register, the stack pointer that is in use."""
+
+    pc: int
+    lr: int
+    sp: int
+
+
 class PowerListener(Protocol):
     """Somebody who follows the power: a console, a modem."""
 
@@ -118,6 +127,9 @@ class Engine(PowerProtocol, Protocol):
 
     def program_counter(self) -> int:
         """Where the processor is, while the power is on. Raises StateError, EngineError."""
+
+    def registers(self) -> Registers:
+        """The same, with what tells who called, all of one moment. Raises StateError, EngineError."""
 
     def read_word(self, address: int) -> int:
         """A word as the processor reads it, system registers included. Raises StateError, EngineError."""

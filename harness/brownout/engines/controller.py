@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from brownout.engines.tally import TALLY
 from brownout.errors import StateError
 from brownout.flash import FlashModel, Geometry, Region, Resolve, Status, decode_command, seeded_bytes
 from brownout.power import ArmedCut, Condition, Cut, CutGate
@@ -107,7 +108,9 @@ class FlashController:
             name: Region(offset=region.offset, size=region.size) for name, region in settings.regions.items()
         }
         self.moments: Final[dict[int, float]] = {}
-        """time.monotonic() at the end of each operation, by its number in all."""
+        """time.monotonic() at the end of each operation, by its number in all; restore() drops later ones."""
+        self.served = 0
+        """Operations since the controller was made. Unlike their numbers, restore() leaves it alone."""
         self._array = array
         self._block = block
         self._mirror = mirror
@@ -150,6 +153,8 @@ class FlashController:
                 self._firing = firing
                 self._resolve = firing.cut.resolve
             self.moments[effect.sequence] = time.monotonic()
+            self.served += 1
+            TALLY.add()
             self._apply(effect.patches)
             if effect.power_lost:
                 return Ring.POWER_LOST
@@ -230,6 +235,8 @@ class FlashController:
             if self.model.powered:
                 raise StateError("flash restore: the power is on; cut it first")
             self.model.restore(snapshot, seed=seed)
+            for number in [number for number in self.moments if number > self.model.sequence]:
+                del self.moments[number]
             self._resolve = Resolve.RANDOM
             self._array[:] = self.model.shadow  # all of it: a stray store is no part of the model
 

@@ -37,6 +37,8 @@ class EvidenceKey(enum.StrEnum):
     """brownout.evidence.timeline"""
     TRACE = "trace"
     """Instructions of the recovery, with symbols."""
+    PROCESSOR = "processor"
+    """Where the processor was at the end, with symbols, if it had power (brownout.processor)."""
     REPLAY = "replay"
     ENGINE = "engine"
     """What the emulator said about itself."""
@@ -50,6 +52,7 @@ NAMES: Final[Mapping[EvidenceKey, str]] = {
     EvidenceKey.LINK: "link.jsonl",
     EvidenceKey.TIMELINE: "timeline.jsonl",
     EvidenceKey.TRACE: "trace.txt",
+    EvidenceKey.PROCESSOR: "processor.txt",
     EvidenceKey.REPLAY: "replay.txt",
     EvidenceKey.ENGINE: "engine.txt",
 }

@@ -166,6 +166,7 @@ class Lab:
                 engine=self.engine,
                 seed=self.seed + len(self.units),
                 conditions=reference_conditions(self.board),
+                elf_files=sorted(self.builds.root.glob("*/*.elf")),
             )
         )
         modem = device.attach_uplink(self.server.address, capture=capture)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 from brownout.board import load_board
 from brownout.device import Device
 from brownout.engines.factory import ENGINES, TITLES, engine_problem
+from brownout.engines.version import engine_version
 from brownout.errors import EngineError, TargetError, ViolationError
 from brownout.evidence import read_evidence
 from brownout.files import read_file
+from brownout.pytest_plugin.keeping import Facts
 from brownout.pytest_plugin.planning import target_at
 from brownout.reference import reference_conditions
 from brownout.sweep.live_engines import live_problem
 from brownout.sweep.rules import rule_kinds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from brownout.board import Board, RenodeScript
@@ -130,12 +133,27 @@ def check_device(device: Device, settings: Settings) -> None:
         raise ViolationError(f"the firmware broke a rule of the flash: {'; '.join(broken)}; {device.replay}")
 
 
+def facts_of(board: Board, engine: str, devices: Iterable[Device]) -> Facts:
+    """What is said of a test with these devices, all of that board on that engine."""
+    return Facts(
+        board=board.name,
+        engine=engine,
+        engine_version=engine_version(engine),
+        flash_operations=sum(device.flash.served for device in devices),
+    )
+
+
 class KeptDevice:
     """A device of a test (keeping.Kept)."""
 
     def __init__(self, device: Device, name: str) -> None:
         self._device = device
         self._name = name
+
+    @property
+    def facts(self) -> Facts:
+        """Of the device."""
+        return facts_of(self._device.board, self._device.engine.name, [self._device])
 
     @property
     def replays(self) -> tuple[str, ...]:

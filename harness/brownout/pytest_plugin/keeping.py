@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
@@ -25,8 +26,22 @@ _KEEPER: Final = pytest.StashKey["Keeper"]()
 _COUNTS: Final = pytest.StashKey[Counter[str]]()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a test ran on, and how many flash operations it took."""
+
+    board: str
+    engine: str
+    engine_version: str
+    flash_operations: int
+
+
 class Kept(Protocol):
     """Something whose evidence is worth keeping."""
+
+    @property
+    def facts(self) -> Facts:
+        """As it is now."""
 
     @property
     def replays(self) -> Sequence[str]:
@@ -67,6 +82,7 @@ class Keeper:
             return
         replays = [replay for kept in self._kept for replay in kept.replays]
         # The names that `brownout results import` looks for in a JUnit file.
+        self._properties += _said(self._kept)
         self._properties += [("replay", replay) for replay in replays[:1]]
         if not report.failed:
             return
@@ -110,6 +126,17 @@ class Keeper:
                 folder.rmdir()
             except OSError:
                 return  # not empty
+
+
+def _said(kept: Sequence[Kept]) -> list[tuple[str, str]]:
+    """Properties of a test. What it ran on is said when it is the same for all that is kept."""
+    facts = [one.facts for one in kept]
+    said = {name: {getattr(one, name) for one in facts} for name in ("board", "engine", "engine_version")}
+    operations = sum(one.flash_operations for one in facts)
+    return [
+        *((name, values.pop()) for name, values in said.items() if len(values) == 1),
+        ("flash_operations", str(operations)),
+    ]
 
 
 def keeper_of(item: pytest.Item, artifacts: Path) -> Keeper:

@@ -9,7 +9,7 @@ from brownout.board import load_board
 from brownout.engines.base import PowerState
 from brownout.lab import FirmwareBuilds, Lab
 from brownout.pytest_plugin.debugging import DebugSession
-from brownout.pytest_plugin.devices import live_engine
+from brownout.pytest_plugin.devices import facts_of, live_engine
 from fieldlink.gateway import CheckReceived
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pytest
 
     from brownout.lab import Unit
+    from brownout.pytest_plugin.keeping import Facts
     from brownout.pytest_plugin.options import Settings
 
 DEVICE_ID: Final = "dev-1"
@@ -55,6 +56,12 @@ class KeptLab:
     def __init__(self, lab: Lab, item: pytest.Item) -> None:
         self._lab = lab
         self._item = item
+
+    @property
+    def facts(self) -> Facts:
+        """Of its devices, added up."""
+        lab = self._lab
+        return facts_of(lab.board, lab.engine, [unit.device for unit in lab.units.values()])
 
     @property
     def replays(self) -> tuple[str, ...]:

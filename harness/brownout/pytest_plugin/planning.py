@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from brownout.engines.version import engine_version
 from brownout.errors import SweepError
 from brownout.live.kept import save_evidence
 from brownout.live.recovery import check_engine, plan_cuts
 from brownout.power import parse_cut
+from brownout.pytest_plugin.keeping import Facts
 from brownout.sweep.plan import ALL_TORN, FEW_TORN
 from brownout.target import load_target
 
@@ -65,6 +67,18 @@ class KeptRecovery:
 
     def __init__(self, power_cut: PowerCut) -> None:
         self._power_cut = power_cut
+
+    @property
+    def facts(self) -> Facts:
+        """Of the recoveries that were done."""
+        done = self._power_cut.recoveries
+        engine = done[0].engine if done else self._power_cut.engine
+        return Facts(
+            board=self._power_cut.target.board.name,
+            engine=engine,
+            engine_version=engine_version(engine),
+            flash_operations=sum(len(one.operations) for one in done),
+        )
 
     @property
     def replays(self) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from brownout.device import Device
     from brownout.live.recovery import PlannedCut, Recovered
     from brownout.power import ArmedCut
@@ -23,7 +21,8 @@ class PowerCut:
         self._planned: Final = planned
         self._sweep: Final = sweep
         self._target: Final = target
-        self._engine = sweep.engine
+        self.engine: Final = sweep.engine
+        """What was asked for; "" leaves it to recover()."""
         self._seed = sweep.seed
         self.recoveries: Final[list[Recovered]] = []
         """What recover() returned so far."""
@@ -62,7 +61,7 @@ class PowerCut:
         __tracebackhide__ = True
         from brownout.live.recovery import recover
 
-        recovered = recover(self._target, [self._planned.event, *more], engine=self._engine, seed=self._seed)
+        recovered = recover(self._target, [self._planned.event, *more], engine=self.engine, seed=self._seed)
         self.recoveries.append(recovered)
         if check or recovered.verdict == "not-fired":
             recovered.raise_for_failure()
@@ -81,18 +80,14 @@ class CutSchedule:
         self._device = device
         self._waiting = list(cuts)
         self._armed: list[ArmedCut] = []
-        self._power_on: Callable[[], None] = device.power_on
 
     def attach(self) -> None:
         """From now on, each power-on of the device arms what is due."""
-        # The device's own power_cycle(), and a lab that boots it, must arm as well.
-        self._device.power_on = self.power_on  # type: ignore[method-assign]
+        self._device.before_power_on.append(self._arm)
 
-    def power_on(self) -> None:
-        """Arm the next cut and give power."""
+    def _arm(self) -> None:
         if self._waiting and (not self._armed or self._armed[-1].fired is not None):
             self._armed.append(self._device.arm_cut(self._waiting.pop(0)))
-        self._power_on()
 
     def raise_for_missing(self) -> None:
         """Fails the test when a cut has not fired."""

@@ -37,6 +37,7 @@ _SHOWN: Final = frozenset(
     {
         EvidenceKey.UART,
         EvidenceKey.TRACE,
+        EvidenceKey.PROCESSOR,
         EvidenceKey.TIMELINE,
         EvidenceKey.FLASH,
         EvidenceKey.FLASH_BEFORE,
@@ -66,6 +67,7 @@ def _device(folder: str, items: Sequence[EvidenceItem]) -> DeviceEvidence:
         command=manifest.command if manifest is not None else "",
         uart=_text(files, EvidenceKey.UART, "UART log", _UART_LINES),
         trace=_text(files, EvidenceKey.TRACE, "Trace of the recovery", _TRACE_LINES),
+        processor=_text(files, EvidenceKey.PROCESSOR, "Where the processor was at the end", _TRACE_LINES),
         sequence=_sequence(manifest, files, problems),
         flash=_flash(manifest, files, problems),
         others=tuple(

@@ -22,6 +22,7 @@ CASE_THRESHOLD: Final = 1.25
 """The same for how long a case took, of which there are hundreds."""
 _CASE_LEAST_S: Final = 0.5
 """A case that got slower by less is not worth a line."""
+_LIVE_KINDS: Final = frozenset({RunKind.ROBOT, RunKind.PYTEST})
 _BYTES: Final = frozenset({"B", "byte", "bytes", "KiB", "MiB", "kB"})
 _SPEEDS: Final = ("/s", "per second")
 _TIMES: Final = frozenset({"s", "ms", "us", "µs", "ns", "min", "halfwords", "instructions"})
@@ -29,15 +30,20 @@ _TIMES: Final = frozenset({"s", "ms", "us", "µs", "ns", "min", "halfwords", "in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """A figure of a run, with what decides whether a change counts."""
+    """A figure of a run, with what decides whether a change counts.
+
+    `live`: a count of boards in real time. Until enough runs are known it is taken for noise, as it may be.
+    """
 
     figure: Figure
+    live: bool = False
     threshold: float = THRESHOLD
     least: float = 0.0
 
 
 def measured(run: Run) -> dict[str, _Measured]:
     """Everything measured in a run, by a name that is the same from run to run."""
+    live = run.series.kind in _LIVE_KINDS and run.series.engine != "unicorn"
     found = {figure.name: _Measured(figure=figure) for figure in run.figures}
     for image in run.firmware:
         sizes = {"": image.size} if not image.sections else {f".{k}": v for k, v in image.sections.items()}
@@ -50,7 +56,7 @@ def measured(run: Run) -> dict[str, _Measured]:
             name = f"operations:{case.name}"
             title = f"flash operations of {case.name}"
             figure = _count(name, title, "operations", case.flash_operations, Better.NEITHER)
-            found.setdefault(name, _Measured(figure=figure))
+            found.setdefault(name, _Measured(figure=figure, live=live, threshold=CASE_THRESHOLD))
         if case.duration_s is not None:
             name = f"duration:{case.name}"
             found.setdefault(name, _duration(name, case.name, case.duration_s))
@@ -104,7 +110,7 @@ def _entry(
     known = [(when, one[figure.name].figure.value) for when, one in past if figure.name in one]
     before = [value for when, value in known if when <= (baseline.started, baseline.id)][-last:]
     values = before if len(before) >= NEEDED else [value for _, value in known][-last:]
-    noisy = figure.noisy or _wanders(figure, before)
+    noisy = figure.noisy or (now.live and len(before) < NEEDED) or _wanders(figure, before)
     usual = band(values) if noisy else None
     # A count that wanders has a threshold as anything noisy has.
     which = trend(figure.value, then, better=figure.better, noisy=noisy, usual=usual, threshold=now.threshold)

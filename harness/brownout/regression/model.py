@@ -116,6 +116,7 @@ class DeviceEvidence:
     command: str = ""
     uart: TextFile | None = None
     trace: TextFile | None = None
+    processor: TextFile | None = None
     sequence: SequencePicture | None = None
     flash: FlashMap | None = None
     others: Sequence[str] = ()

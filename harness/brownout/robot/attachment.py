@@ -46,7 +46,8 @@ def attachment(name: str, folder: Path) -> str:
         parts.append(f"cut <code>{_text(cut.cut)}</code> {fired}")
     body = "".join(f"<div>{part}</div>" for part in parts)
     return (
-        f"<div>{body}{_console(folder, evidence)}{_flash(folder, evidence)}{_links(folder, evidence)}</div>"
+        f"<div>{body}{_console(folder, evidence)}{_flash(folder, evidence)}{_processor(folder, evidence)}"
+        f"{_links(folder, evidence)}</div>"
     )
 
 
@@ -56,6 +57,13 @@ def _console(folder: Path, evidence: Evidence) -> str:
     lines = (folder / evidence.files[EvidenceKey.UART]).read_text("utf-8", "replace").splitlines()[-_LINES:]
     shown = "\n".join(lines) or "nothing"
     return f"<div>last on the console:</div><pre>{_text(shown)}</pre>"
+
+
+def _processor(folder: Path, evidence: Evidence) -> str:
+    if EvidenceKey.PROCESSOR not in evidence.files:
+        return ""
+    text = (folder / evidence.files[EvidenceKey.PROCESSOR]).read_text("utf-8", "replace")
+    return f"<details><summary>where the processor was</summary><pre>{_text(text)}</pre></details>"
 
 
 def _links(folder: Path, evidence: Evidence) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from robot.api import logger
 
+from brownout.engines.tally import TALLY
 from brownout.errors import BrownoutError
 from brownout.evidence import MANIFEST
 from brownout.robot.attachment import attachment
@@ -28,10 +29,14 @@ _KEPT: Final[set[Path]] = set()
 """What a listener has shown."""
 _SETUPS: Final[dict[Path, Path]] = {}
 """Folder of a suite whose setup failed -> evidence of its first test."""
+_COUNTED: Final = [0]
+"""Flash operations of this process that were told or belong to no test."""
 
 
 class EvidenceListener:
     """Saves the evidence of every device of a failed test and shows it in log.html.
+
+    Of every test it tells how many flash operations it took, which `brownout results import` records.
 
     BrownoutLibrary brings it along. `--listener brownout.robot.EvidenceListener` is for suites whose devices
     come from other libraries: those that brownout.robot.watch() makes known, and those that keep their
@@ -50,6 +55,7 @@ class EvidenceListener:
         """Nothing is kept yet: what an earlier run has left would tell of another failure."""
         del data
         self._told.clear()
+        _take_operations()
         for manifest in _folder_of(result).glob(f"*/{MANIFEST}"):
             shutil.rmtree(manifest.parent, ignore_errors=True)
 
@@ -64,6 +70,9 @@ class EvidenceListener:
         """Save and show, then forget: whichever listener is first does it."""
         del data
         told, self._told = self._told, []
+        operations = _take_operations()
+        if operations:
+            logger.info(f"flash operations: {operations}")
         if self._devices is None:
             for folder in (folder for folder in told if folder not in _KEPT):
                 for manifest in sorted(folder.glob(f"*/{MANIFEST}")):
@@ -79,6 +88,13 @@ class EvidenceListener:
         """The library goes out of scope, after the suite's teardown."""
         if self._devices is not None:
             self._devices.close()
+
+
+def _take_operations() -> int:
+    """Flash operations since the last call: whichever listener is first tells them."""
+    now = TALLY.count
+    count, _COUNTED[0] = now - _COUNTED[0], now
+    return count
 
 
 def _folder_of(test: result.TestCase) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -29,6 +30,14 @@ def runs_of(project: Path) -> list[dict[str, str]]:
     )
     runs: list[dict[str, str]] = json.loads(said)
     return runs
+
+
+def command_of(project: Path, run_id: str) -> str:
+    """What was run, as the store has it."""
+    said = subprocess.check_output(
+        ["brownout", "results", "show", run_id, "--json"], cwd=project, env=environment(), text=True
+    )
+    return str(json.loads(said)["command"])
 
 
 def test_what_broke_is_published_and_fails_the_job(script: Script, project: Path, bad_example: Path) -> None:
@@ -59,7 +68,12 @@ def test_what_broke_is_published_and_fails_the_job(script: Script, project: Path
         "tests/pytest.xml",
     ):
         assert (output / made).is_file(), made
-    assert sorted(run["kind"] for run in runs_of(project)) == ["pytest", "robot", "sweep"]
+    runs = {run["kind"]: run["id"] for run in runs_of(project)}
+    assert sorted(runs) == ["pytest", "robot", "sweep"]
+    # What was run can be pasted into a shell.
+    words = shlex.split(command_of(project, runs["pytest"]))
+    assert words[0] == "pytest"
+    assert words[-4:] == ["-q", "-k", "while_they_are_written", "tests"]
 
     bad = break_firmware(project, bad_example)
     # A pull request: nobody says what to compare with, and git has no branch of that name checked out.

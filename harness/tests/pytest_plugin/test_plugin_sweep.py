@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from typing import TYPE_CHECKING
 
-from brownout.evidence import read_evidence
+from brownout.evidence import NAMES, EvidenceKey, read_evidence
 from brownout.live.recovery import plan_cuts
+from brownout.results.importers import ImportOptions, import_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,12 +104,24 @@ def test_failure_keeps_evidence_and_says_how_to_do_it_again(
         ("replay", evidence.replay),
         ("command", evidence.command),
         ("evidence", folder.parent),
+        ("board", "mps2-an385"),
+        ("engine", "unicorn"),
+        ("flash_operations", _operations(folder)),
     ):
         assert f'<property name="{name}" value="{value}" />' in junit
+
+    recorded = import_file(pytester.path / "junit.xml", ImportOptions(project="demo")).run
+    assert (recorded.series.board, recorded.series.engine) == ("mps2-an385", "unicorn")
+    assert recorded.engine_version == importlib.metadata.version("unicorn")
 
     # What an earlier run has left does not outlive its reason.
     run(target_of(good_example), apart=True).assert_outcomes(passed=1)
     assert not (pytester.path / "brownout-artifacts").exists()
+
+
+def _operations(folder: Path) -> int:
+    log = (folder / NAMES[EvidenceKey.OPERATIONS]).read_text().splitlines()
+    return sum(json.loads(line).get("kind") in ("program", "erase") for line in log)
 
 
 def test_expected_failure_keeps_nothing(pytester: pytest.Pytester, run: Run, bad_example: Path) -> None:

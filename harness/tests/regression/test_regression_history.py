@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from regression_runs import BENCH, SWEEP, cases_of, figure, image, sha
+from regression_runs import BENCH, ROBOT, SWEEP, cases_of, figure, image, sha
 
 from brownout.regression.figures import compare
 from brownout.regression.history import KnownRun, band, flaky, marks, ratio, since, trend
@@ -232,6 +232,28 @@ def test_a_count_that_wanders_from_run_to_run_is_noise(history: History) -> None
     for operations in (100, 101, 99, 102, 100, 101, 103):
         history.add(cases=[Case(name="a", result=Result.PASS, flash_operations=operations)])
     assert moved(history.runs) == {}
+
+
+@pytest.mark.parametrize(
+    ("engine", "trends"),
+    [("qemu", [None, Trend.UNDECIDED, Trend.CHANGED]), ("unicorn", [Trend.CHANGED] * 3)],
+)
+def test_a_count_of_live_boards_is_exact_when_enough_runs_agree(
+    history: History, engine: str, trends: list[Trend | None]
+) -> None:
+    def count(operations: int, times: int) -> None:
+        for _ in range(times):
+            case = Case(name="a", result=Result.PASS, flash_operations=operations)
+            history.add(replace(ROBOT, engine=engine), cases=[case])
+
+    found = []
+    for operations, times in ((101, 1), (140, 1), (141, 6)):
+        history.runs.clear()
+        count(100, times)
+        count(operations, 1)
+        entry = moved(history.runs).get("operations:a")
+        found.append(None if entry is None else entry.trend)
+    assert found == trends
 
 
 def test_half_a_run_is_not_measured_against_a_whole_one(history: History) -> None:

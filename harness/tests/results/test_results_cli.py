@@ -73,10 +73,12 @@ def test_import_records_where_the_sources_are(project):
 def test_what_the_user_says_counts_more(project):
     call(
         *("import", "good.json", "--project", "p", "--engine", "e", "--board", "b", "--seed", "5"),
-        *("--revision", "ABCDEF1", "--branch", "topic"),
+        *("--revision", "ABCDEF1", "--branch", "topic", "--command", "make sweep"),
     )
     (run,) = answer("list")
     shown = answer("show", run["id"])
+    assert shown["command"] == "make sweep"
+    assert re.search(r"^  again +make sweep$", call("show", run["id"]).output, re.M)
     assert [shown[key] for key in ("project", "engine", "board", "seed", "commit", "branch", "dirty")] == [
         "p",
         "e",

@@ -223,6 +223,8 @@ import pytest
 
 def test_works(record_property):
     record_property("replay", "board:qemu:1")
+    record_property("flash_operations", "17")
+    record_property("engine_version", "7.2")
 
 def test_breaks(record_property):
     record_property("evidence", "kept/breaks")
@@ -279,6 +281,7 @@ def test_a_pytest_run(pytest_run):
     assert run.series == Series(
         project="demo", kind=RunKind.PYTEST, name="pytest", board="mps2-an385", engine="qemu"
     )
+    assert run.engine_version == "7.2"
     assert run.seed == 5
     assert abs(datetime.now(UTC) - run.started) < timedelta(minutes=10)
     assert len(run.cases) == 6
@@ -287,6 +290,7 @@ def test_a_pytest_run(pytest_run):
 def test_results_of_pytest(pytest_cases):
     works, breaks = pytest_cases["test_works"], pytest_cases["test_breaks"]
     assert (works.result, works.replay, works.command) == (Result.PASS, "board:qemu:1", "")
+    assert works.flash_operations == 17
     assert breaks.result is Result.FAIL
     assert breaks.message.startswith("AssertionError: one is not two")
     assert "assert 1 == 2" in breaks.detail

@@ -49,6 +49,9 @@ Fails In A Run
 Passes
     Start Device From Target    ${TARGET}
     Power On
+    Console Should Show    every 300 s
+    ${count}    Get Flash Operation Count
+    Set Test Message    ${count} operations
 """
 
 
@@ -96,6 +99,9 @@ def test_failed_tests_leave_evidence_in_folder_log_and_import(
     assert {item.key for item in cases["Fails In Real Time"].evidence} >= {"uart", "flash", "timeline"}
     assert cases["Fails In A Run"].command.startswith("brownout sweep ")
     assert not cases["Passes"].evidence
+    # Not those of the test before it, nor of the suite's setup.
+    assert cases["Passes"].message == f"{cases['Passes'].flash_operations} operations"
+    assert cases["Passes"].flash_operations in range(2, 50)
 
     # The whole folder can be moved: links and import still find everything.
     moved = tmp_path / "elsewhere"

@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from brownout.engines.base import PowerEventKind, PowerState
+from brownout.engines.base import PowerEventKind, PowerState, Registers
 from brownout.engines.controller import BLOCK_SIZE, FlashController, Ring
 from brownout.engines.emulator import END_TIMEOUT_S, EmulatorEngine, rom_image
 from brownout.engines.memory import SharedMemory
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DOORBELL_CHUNK = 64
+_REGISTER = re.compile(r"\bR(1[345])=([0-9a-fA-F]{8})")
 
 
 def find_qemu() -> str:
@@ -116,11 +117,15 @@ class QemuEngine(EmulatorEngine):
 
     def program_counter(self) -> int:
         """Where the processor is, while the power is on. Raises StateError, EngineError."""
-        said = self._running("program counter").monitor("info registers")
-        found = re.search(r"R15=([0-9a-fA-F]{8})", said)
-        if found is None:
+        return self.registers().pc
+
+    def registers(self) -> Registers:
+        """Registers of one moment, while the power is on. Raises StateError, EngineError."""
+        said = self._running("registers").monitor("info registers")
+        found = {number: int(value, 16) for number, value in _REGISTER.findall(said)}
+        if not {"13", "14", "15"} <= found.keys():
             raise EngineError(f"QEMU's monitor: expected registers, found {said[:60]!r}")
-        return int(found[1], 16)
+        return Registers(pc=found["15"], lr=found["14"], sp=found["13"])
 
     def read_word(self, address: int) -> int:
         """A word as the processor reads it, system registers included. Raises StateError, EngineError."""

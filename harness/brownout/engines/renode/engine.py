@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from brownout.engines.base import PowerEventKind, PowerState
+from brownout.engines.base import PowerEventKind, PowerState, Registers
 from brownout.engines.controller import Ring
 from brownout.engines.emulator import END_TIMEOUT_S, EmulatorEngine, rom_image
 from brownout.engines.renode.copied_flash import CopiedFlash, first_difference
@@ -104,6 +104,10 @@ class RenodeEngine(EmulatorEngine):
         """Where the processor is, while the power is on. Raises StateError, EngineError."""
         machine = self._powered("program counter")
         return machine.number(f"{machine.cpu} PC")
+
+    def registers(self) -> Registers:
+        """Registers of one moment, while the power is on. Raises StateError, EngineError."""
+        return self._powered("registers").registers()
 
     def read_word(self, address: int) -> int:
         """A word as the processor reads it, system registers included. Raises StateError, EngineError."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from brownout.board.export import export_renode, start_address
+from brownout.engines.base import Registers
 from brownout.engines.renode.doorbell import DoorbellPipes
 from brownout.engines.renode.process import COMMAND_TIMEOUT_S, RenodeProcess, Start, monitor_path
 from brownout.engines.renode.script import load_script, set_vectors
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LOAD_TIMEOUT_S: Final = 60.0
 _NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+")
+_REGISTER: Final = re.compile(r"^\| (SP|LR|PC) / R1[345] *\| *1[345] *\| 0x([0-9A-Fa-f]+)", re.M)
 _ELAPSED: Final = re.compile(r"Virtual Time: (\d+):(\d+):(\d+\.\d+)")
 MONITOR: Final = '''\
 from Antmicro.Renode.Core import EmulationManager, IExternal
@@ -178,6 +180,14 @@ class RenodeMachine:
         if found is None:
             raise EngineError(f"Renode's monitor: '{command}': expected a number, found {said[:60]!r}")
         return int(found[0], 16)
+
+    def registers(self) -> Registers:
+        """Registers of one moment. Raises EngineError."""
+        said = self.process.execute(f"{self.cpu} GetRegistersValues")
+        found = {name: int(value, 16) for name, value in _REGISTER.findall(said)}
+        if not {"SP", "LR", "PC"} <= found.keys():
+            raise EngineError(f"Renode's monitor: expected registers, found {said[:60]!r}")
+        return Registers(pc=found["PC"], lr=found["LR"], sp=found["SP"])
 
     def elapsed(self) -> float:
         """Virtual time in seconds. Raises EngineError."""

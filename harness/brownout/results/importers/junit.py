@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from brownout.results.importers.base import ImportOptions, ResultFile
 
 _RANK: Final = {Result.PASS: 0, Result.SKIP: 1, Result.FAIL: 2}
-_ENGINES_PROPERTY: Final = "engine"
+_RAN_ON: Final = frozenset({"board", "engine", "engine_version"})
 
 
 def import_junit(file: ResultFile, options: ImportOptions) -> Run:
@@ -36,7 +36,7 @@ def import_junit(file: ResultFile, options: ImportOptions) -> Run:
     if not tests:
         raise file.error("has no tests")
     first = suites[0] if suites else root
-    properties = _properties(first)
+    properties = {**_common([_properties(test) for test in tests]), **_properties(first)}
     duration = _seconds(root.get("time")) or sum(_seconds(suite.get("time")) or 0.0 for suite in suites[:1])
     started = _started(file, first.get("timestamp"), duration)
     seed = properties.get("seed", "")
@@ -47,7 +47,7 @@ def import_junit(file: ResultFile, options: ImportOptions) -> Run:
             kind=RunKind.PYTEST,
             name=first.get("name") or "pytest",
             board=options.board or properties.get("board", ""),
-            engine=options.engine or properties.get(_ENGINES_PROPERTY, ""),
+            engine=options.engine or properties.get("engine", ""),
         ),
         started=started,
         duration_s=duration,
@@ -58,6 +58,15 @@ def import_junit(file: ResultFile, options: ImportOptions) -> Run:
         source=str(file.path),
         cases=unique_cases(_merged(_case(file, test) for test in tests)),
     )
+
+
+def _common(tests: Iterable[Mapping[str, str]]) -> Mapping[str, str]:
+    """What all tests that say what they ran on say alike: the plugin says it with each test."""
+    found: dict[str, set[str]] = {}
+    for properties in tests:
+        for name in _RAN_ON & properties.keys():
+            found.setdefault(name, set()).add(properties[name])
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
 def _merged(cases: Iterable[Case]) -> list[Case]:
@@ -84,6 +93,7 @@ def _case(file: ResultFile, test: ElementTree.Element) -> Case:
         kept = _read_evidence(file, folder)
     module, node = _node(test)
     line = test.get("line", "")
+    operations = properties.get("flash_operations", "")
     return Case(
         name=".".join(names) or "test",
         result=result,
@@ -96,7 +106,7 @@ def _case(file: ResultFile, test: ElementTree.Element) -> Case:
         or (shlex.join(["pytest", node]) if node and result is Result.FAIL else ""),
         # pytest counts lines from 0.
         location=Location(file=module, line=int(line) + 1 if line.isdecimal() else 0) if module else None,
-        flash_operations=kept.flash_operations,
+        flash_operations=int(operations) if operations.isdecimal() else kept.flash_operations,
         evidence=kept.items,
     )
 

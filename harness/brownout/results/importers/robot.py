@@ -26,6 +26,8 @@ _MARK: Final = "evidence: "
 _FOLDER: Final = "evidence"
 _LAB: Final = re.compile(r"lab with seed (?P<seed>\d+) on engine (?P<engine>[a-z]+)\b")
 """What the keyword libraries of the reference device say when they start."""
+_OPERATIONS: Final = re.compile(r"flash operations: (\d+)", re.ASCII)
+"""What the listener says when a test has ended."""
 _NOT_RUN: Final = "robot:exit"
 """Tag of tests that were not run, because somebody or something ended the run."""
 _UNSAFE: Final = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
@@ -94,6 +96,7 @@ def _case(test: robot_result.TestCase, kept: Kept, whole: _Whole) -> Case:
     message = _plain(test.message)
     notes = [*([_failed_in(test)] if test.failed else []), *kept.notes]
     source = test.source
+    told = next((found for text in _own_messages(test) if (found := _OPERATIONS.fullmatch(text))), None)
     return Case(
         name=test.full_name,
         result=Result.PASS if test.passed else Result.SKIP if test.skipped else Result.FAIL,
@@ -104,7 +107,7 @@ def _case(test: robot_result.TestCase, kept: Kept, whole: _Whole) -> Case:
         replay=kept.replay,
         command=kept.command or (_command(test, whole) if test.failed else ""),
         location=Location(file=shown_path(source), line=test.lineno or 0) if source else None,
-        flash_operations=kept.flash_operations,
+        flash_operations=kept.flash_operations if told is None else int(told[1]),
         evidence=kept.items,
     )
 
@@ -159,6 +162,11 @@ def _short(text: str) -> str:
 
 
 # -- what the run used -------------------------------------------------------------------------------------
+
+
+def _own_messages(test: robot_result.TestCase) -> Iterator[str]:
+    """What was said beside the keywords of a test."""
+    return (str(part.message) for part in test.body if part.type == "MESSAGE")
 
 
 def _messages(item: object) -> Iterator[str]:
