@@ -33,6 +33,7 @@ _UART_LINES: Final = 2000
 _TRACE_LINES: Final = 3000
 """Lines of a text in the report; the end is what matters."""
 _MOST_BYTES: Final = 400_000
+_SAMPLE: Final = re.compile(r" +\d+x pc 0x[0-9a-f]+ (\S.*)")
 _SHOWN: Final = frozenset(
     {
         EvidenceKey.UART,
@@ -67,7 +68,7 @@ def _device(folder: str, items: Sequence[EvidenceItem]) -> DeviceEvidence:
         command=manifest.command if manifest is not None else "",
         uart=_text(files, EvidenceKey.UART, "UART log", _UART_LINES),
         trace=_text(files, EvidenceKey.TRACE, "Trace of the recovery", _TRACE_LINES),
-        processor=_text(files, EvidenceKey.PROCESSOR, "Where the processor was at the end", _TRACE_LINES),
+        processor=_processor(files),
         sequence=_sequence(manifest, files, problems),
         flash=_flash(manifest, files, problems),
         others=tuple(
@@ -96,6 +97,15 @@ def _text(files: Mapping[str, bytes], key: EvidenceKey, title: str, most: int) -
     skipped = data[:-_MOST_BYTES].count(b"\n") if len(data) > _MOST_BYTES else 0
     lines = printable(data[-_MOST_BYTES:].decode(errors="replace")).splitlines()
     return TextFile(title=title, lines=lines[-most:], left_out=skipped + max(0, len(lines) - most))
+
+
+def _processor(files: Mapping[str, bytes]) -> TextFile | None:
+    text = _text(files, EvidenceKey.PROCESSOR, "Where the processor was at the end", _TRACE_LINES)
+    if text is None:
+        return None
+    # Where it was most often says it all, when it waits for ever.
+    most = next((found[1] for line in text.lines if (found := _SAMPLE.match(line))), "")
+    return replace(text, title=f"{text.title}, {most}" if most else text.title, from_end=False)
 
 
 def _sequence(

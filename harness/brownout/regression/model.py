@@ -99,11 +99,15 @@ class Flaky:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
-    """Text of the evidence, printable; `left_out` is how many lines were dropped at its start."""
+    """Text of the evidence, printable; `left_out` is how many lines were dropped at its start.
+
+    `from_end`: its end is what the reader sees first.
+    """
 
     title: str
     lines: Sequence[str]
     left_out: int = 0
+    from_end: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

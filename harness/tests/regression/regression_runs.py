@@ -192,7 +192,7 @@ def evidence_files(folder: Path) -> list[EvidenceItem]:
             EvidenceKey.OPERATIONS: "\n".join(log.dump_lines()).encode(),
             EvidenceKey.TIMELINE: dump_timeline(timeline()).encode(),
             EvidenceKey.TRACE: trace.encode(),
-            EvidenceKey.PROCESSOR: b"the last one:\n  pc 0x000005a0 flash_program (flash.c:7)\n",
+            EvidenceKey.PROCESSOR: b"8 samples:\n  8x pc 0x000005a0 spin+0x2 (boot.c:7)\n",
             EvidenceKey.ENGINE: b"qemu-system-arm 7.2\n",
         },
     )

@@ -141,7 +141,7 @@ def test_page_holds_the_evidence(document: Document) -> None:
         "\u00d740",
         "the power went in program 90 at 0x12100",
         "UART log",
-        "Where the processor was at the end: 2 lines",
+        "Where the processor was at the end, spin+0x2 (boot.c:7): 2 lines",
         "Trace of the recovery: 300 lines",
         "brownout run --boot build/boot.elf",
         "\u00d71.34 slower",
