@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from brownout.board import Board
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 MONITOR = '''\
 #!{python}
